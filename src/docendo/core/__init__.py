@@ -1,0 +1,1 @@
+"""The records and protocols that every part of Docendo speaks."""

@@ -1,0 +1,60 @@
+"""What stands beside the method: the base, its majority vote, training that knows no verdict, gold.
+
+All are the same recipe or the same verbs on the same problems, so they share every stage that asks the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from docendo.core.losses import Optimizer
+from docendo.core.protocols import Selector
+from docendo.core.records import Label, Model
+from docendo.core.table import Table
+from docendo.runs.run import Run
+from docendo.selectors.cap import RandomSubset
+
+Controls = Literal["none", "basic", "full"]
+"""none: the base alone. basic: and its majority vote and unverified training. full: and gold solutions."""
+
+Recipe = Callable[[Run, Any], Model | Table[Any]]
+
+
+class UnverifiedRun(Run):
+    """A Run whose selections are random ones, as large as the method's were.
+
+    The k-th selection keeps as many rows as the method's k-th one kept, drawn uniformly from all rows that
+    stand to choice, right or wrong: equal budget of samples and of training rows, without the information.
+    """
+
+    def __init__(self, *, sizes: Sequence[int], **more: Any) -> None:
+        super().__init__(**more)
+        self._sizes = list(sizes)
+
+    def select(self, table: Table[Any], *selectors: Selector, name: str = "select") -> Table[Any]:
+        """Keep a random subset instead of what the selectors say."""
+        place = len(self.kept_sizes)
+        size = self._sizes[place] if place < len(self._sizes) else 0  # the method had ended by then
+        return self.selected(table, [RandomSubset(size)], name)
+
+
+def unverified(method: Run, recipe: Recipe, config: Any) -> tuple[Run, Model | Table[Any]]:
+    """Run the recipe on random selections of equal size."""
+    run = method.arm_run("unverified", UnverifiedRun, sizes=method.kept_sizes)
+    return run, recipe(run, config)
+
+
+def gold(method: Run, optimizer: Optimizer, epochs: int) -> tuple[Run, Model]:
+    """Fine-tune the base on the training split's own worked solutions: what gold rationales would give.
+
+    Raises:
+        NothingToLearn: The task's labels have no worked solutions.
+    """
+    run = method.arm_run("gold")
+    rows = run.problems("train").join(run.labels("train").where(_has_solution))
+    return run, run.train(run.base, rows, optimizer=optimizer, epochs=epochs)
+
+
+def _has_solution(label: Label) -> bool:
+    return bool(label.solution)

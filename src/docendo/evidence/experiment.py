@@ -1,0 +1,337 @@
+"""From a recipe to a result: the method, the arms beside it, the comparisons, the verdict, ``result.json``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
+
+import orjson
+import yaml
+
+from docendo.core.errors import NothingToLearn, PlanEnds, SettingError
+from docendo.core.losses import Optimizer
+from docendo.core.parts import identity_of
+from docendo.core.protocols import Engine, Task, Trainer
+from docendo.core.records import Model
+from docendo.evidence.arms import Controls, Recipe, gold, unverified
+from docendo.evidence.measures import Measured, as_pair, majority_of, measured
+from docendo.evidence.verdict import verdict
+from docendo.metrics.paired import compare
+from docendo.metrics.transitions import transitions
+from docendo.runs.plan import Plan
+from docendo.runs.run import Run, RunSettings
+from docendo.runs.stages import versions
+from docendo.runs.workspace import Workspace, write_durably
+
+RIVALS = ("base", "majority", "unverified")
+"""The arms that a method must beat, each at a budget equal to its own or as free as it can be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Everything that an execution of a recipe needs."""
+
+    name: str
+    recipe_name: str
+    recipe: Recipe
+    config: Any
+    settings: RunSettings
+    task: Task
+    models: Mapping[str, Model]
+    workspace: Workspace
+    engine: Callable[[str], Engine]
+    trainer: Callable[[], Trainer]
+    seeds: Sequence[int] = (0,)
+    controls: Controls = "basic"
+    command: str = ""
+    described: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further settings as the user gave them, for ``run.yaml``."""
+
+    def __post_init__(self) -> None:
+        if self.controls not in get_args(Controls):
+            raise SettingError(
+                f"controls is {self.controls!r}; expected one of {', '.join(get_args(Controls))}"
+            )
+        if not self.seeds:
+            raise SettingError("there is no seed; expected at least one")
+
+
+def experiment(asked: Experiment) -> dict[str, Any]:
+    """Execute a recipe with its arms for every seed, write the results and return the last one written.
+
+    With one seed the run is called ``name``. With several the runs are ``name-seed0``, ``name-seed1``, ... and
+    ``name`` holds the result over all of them.
+    """
+    if len(asked.seeds) == 1:
+        result, _ = _one_seed(asked, asked.name, asked.seeds[0])
+        return result
+    results: list[dict[str, Any]] = []
+    arms: list[dict[str, Measured]] = []
+    for seed in asked.seeds:
+        asked.workspace.watcher.says(f"seed {seed}")
+        result, finals = _one_seed(asked, f"{asked.name}-seed{seed}", seed)
+        results.append(result)
+        arms.append(finals)
+    with asked.workspace.running(asked.name) as folder:
+        write_durably(folder / "run.yaml", _described(asked, asked.seeds))
+        whole = _over_seeds(asked, results, arms)
+        _write_result(folder, whole)
+    return whole
+
+
+def plan(asked: Experiment) -> Plan:
+    """Return what `experiment` would do, starting nothing. Of several seeds the first is planned."""
+    planned = Plan()
+    seed = asked.seeds[0]
+    run = _run(asked, asked.name, seed, planned)
+    try:
+        _arms(asked, run)
+    except PlanEnds:
+        planned.is_complete = False
+        bound = getattr(asked.config, "request_bound", None)
+        if bound is not None:
+            planned.bound = str(bound(run.settings))
+    return planned
+
+
+def _run(asked: Experiment, name: str, seed: int, planned: Plan | None = None) -> Run:
+    return Run(
+        name=name,
+        workspace=asked.workspace,
+        task=asked.task,
+        models=asked.models,
+        engine=asked.engine,
+        trainer=asked.trainer,
+        settings=replace(asked.settings, seed=seed),
+        plan=planned,
+    )
+
+
+def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], dict[str, Measured]]:
+    with asked.workspace.running(name) as folder:
+        write_durably(folder / "run.yaml", _described(asked, [seed]))
+        (folder / "stages.jsonl").write_bytes(b"")
+        run = _run(asked, name, seed)
+        runs, chosen = _arms(asked, run)
+        same = asked.task.verifier.same
+        entries: list[Measured] = []
+        finals: dict[str, Measured] = {}
+        for arm_run in runs:
+            final = arm_run.evaluations[-1]
+            for evaluation in arm_run.evaluations:
+                is_final = evaluation is final
+                entry = measured(
+                    evaluation, seed=seed, same=same, round="final" if is_final else None
+                )
+                entries.append(entry)
+                if is_final:
+                    finals[arm_run.arm] = entry
+        if asked.controls != "none":
+            vote = majority_of(runs[0].evaluations[-1], seed=seed, same=same, k=_vote_size(asked))
+            finals["majority"] = vote
+            entries.append(vote)
+        result = {
+            **_head(asked, name, [seed]),
+            "evaluations": _without_repeats(entries),
+            **_judged(asked, [finals]),
+            "transitions": _transitions(finals),
+            "chosen": _chosen(chosen),
+            "information": _information(run, chosen),
+            "contamination": run.contamination,
+            "notes": [note for arm_run in runs for note in arm_run.notes],
+            "stages": [record for arm_run in runs for record in arm_run.records],
+            "cost": _cost(asked.workspace, runs),
+        }
+        _write_result(folder, result)
+        return result, finals
+
+
+def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
+    """Execute all arms, each ending with the evaluation that counts; the base first."""
+    draws = max(asked.settings.evaluation_samples, _vote_size(asked) if asked.controls != "none" else 0)
+    base = run.arm_run("base")
+    base.evaluate(run.base, n=draws)
+    chosen = asked.recipe(run, asked.config)
+    run.evaluate(chosen)
+    runs = [base, run]
+    if asked.controls != "none":
+        control, returned = unverified(run, asked.recipe, asked.config)
+        control.evaluate(returned)
+        runs.append(control)
+    if asked.controls == "full":
+        optimizer = getattr(asked.config, "optimizer", Optimizer())
+        try:
+            golden, trained = gold(run, optimizer, getattr(asked.config, "epochs", 1))
+            golden.evaluate(trained)
+            runs.append(golden)
+        except NothingToLearn:
+            run.note("no gold arm: the task has no worked solutions")
+    return runs, chosen
+
+
+def _vote_size(asked: Experiment) -> int:
+    """Return k of the majority vote: as many samples a problem as the method draws."""
+    size: int = getattr(asked.config, "samples_per_problem", 0) or asked.settings.evaluation_samples
+    return max(1, size)
+
+
+def _head(asked: Experiment, name: str, seeds: Sequence[int]) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "name": name,
+        "recipe": asked.recipe_name,
+        "task": asked.task.name,
+        "model": asked.models["base"].checkpoint.name,
+        "config": identity_of(asked.config),
+        "settings": identity_of(replace(asked.settings, seed=seeds[0])),
+        "controls": asked.controls,
+        "seeds": list(seeds),
+        "versions": versions(),
+    }
+
+
+def _without_repeats(entries: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return the entries; the same model measured twice in one round of one arm stands once."""
+    out: list[dict[str, Any]] = []
+    for entry in entries:
+        found = entry.entry()
+        if found not in out:
+            out.append(found)
+    return out
+
+
+def _judged(asked: Experiment, finals_S: Sequence[Mapping[str, Measured]]) -> dict[str, Any]:
+    """Compare the arms, aggregated over seeds, and judge the method against its rivals."""
+    names = [name for name in ("method", "unverified", "gold") if name in finals_S[0]]
+    comparisons: list[dict[str, Any]] = []
+    intervals: list[Any] = []
+    for arm in names:
+        for rival in RIVALS:
+            if rival == arm or rival not in finals_S[0]:
+                continue
+            problem_ids = sorted(finals_S[0][arm].outcomes)
+            found = compare(
+                [finals[arm].is_correct(problem_ids) for finals in finals_S],
+                [finals[rival].is_correct(problem_ids) for finals in finals_S],
+            )
+            if arm == "method":
+                intervals.append(found.interval)
+            comparisons.append(
+                {
+                    "arm": arm,
+                    "against": rival,
+                    "n": found.n_problems,
+                    "seeds": found.n_seeds,
+                    "accuracy": found.mean_first,
+                    "accuracy_against": found.mean_second,
+                    "difference": found.difference,
+                    "interval": as_pair(found.interval),
+                    "bootstrap": as_pair(found.bootstrap),
+                    "over_seeds": None if found.over_seeds is None else as_pair(found.over_seeds),
+                    "p_value": found.mcnemar_p_S[0] if found.n_seeds == 1 else None,
+                    "p_value_of_seed": list(found.mcnemar_p_S),
+                    "verdict": verdict([found.interval]),
+                }
+            )
+    return {"comparisons": comparisons, "verdict": verdict(intervals)}
+
+
+def _transitions(finals: Mapping[str, Measured]) -> list[dict[str, Any]]:
+    base = finals["base"]
+    ids = sorted(base.outcomes)
+    out: list[dict[str, Any]] = []
+    for name, final in finals.items():
+        if name != "base":
+            found = transitions(base.is_correct(ids), final.is_correct(ids))
+            out.append(
+                {
+                    "from": "base",
+                    "to": name,
+                    "right_right": found.right_right,
+                    "right_wrong": found.right_wrong,
+                    "wrong_right": found.wrong_right,
+                    "wrong_wrong": found.wrong_wrong,
+                }
+            )
+    return out
+
+
+def _chosen(chosen: Model | Any) -> dict[str, Any]:
+    if not isinstance(chosen, Model):
+        return {"kind": "answers"}
+    return {
+        "kind": "model",
+        "name": chosen.checkpoint.name,
+        "checkpoint": chosen.checkpoint.digest,
+        "context": identity_of(chosen.context),
+        "sources": sorted(source.value for source in chosen.sources),
+    }
+
+
+def _information(run: Run, chosen: Model | Any) -> dict[str, Any]:
+    return {**run.ledger.summary(), "in_the_result": sorted(source.value for source in chosen.sources)}
+
+
+def _cost(workspace: Workspace, runs: Sequence[Run]) -> dict[str, Any]:
+    """Sum up what the stages cost, each once; ``seconds`` is when each was first made, by whichever run."""
+    fields = ("prompt_tokens", "generated_tokens", "trained_tokens", "usd", "seconds")
+    total: dict[str, Any] = {}
+    seen: set[str] = set()
+    for run in runs:
+        sums = dict.fromkeys(fields, 0.0)
+        for record in run.records:
+            if record["stage"] in seen:
+                continue
+            seen.add(record["stage"])
+            sealed = workspace.sealed(record["stage"])
+            if sealed is not None:
+                for name in fields:
+                    sums[name] += sealed.record["cost"][name]
+        total[run.arm] = {
+            name: round(value, 3) if name in ("usd", "seconds") else int(value)
+            for name, value in sums.items()
+        }
+    return total
+
+
+def _over_seeds(
+    asked: Experiment, results: Sequence[Mapping[str, Any]], finals_S: Sequence[Mapping[str, Measured]]
+) -> dict[str, Any]:
+    return {
+        **_head(asked, asked.name, asked.seeds),
+        "runs": [result["name"] for result in results],
+        "evaluations": [entry for result in results for entry in result["evaluations"]],
+        **_judged(asked, finals_S),
+        "transitions": [
+            {"seed": result["seeds"][0], **entry} for result in results for entry in result["transitions"]
+        ],
+        "chosen": [result["chosen"] for result in results],
+        "information": [result["information"] for result in results],
+        "contamination": [
+            {"seed": result["seeds"][0], **entry} for result in results for entry in result["contamination"]
+        ],
+        "notes": sorted({note for result in results for note in result["notes"]}),
+        "cost": [result["cost"] for result in results],
+    }
+
+
+def _described(asked: Experiment, seeds: Sequence[int]) -> bytes:
+    described = {
+        "recipe": asked.recipe_name,
+        "task": asked.task.name,
+        "models": {role: model.checkpoint.name for role, model in asked.models.items()},
+        "seeds": list(seeds),
+        "controls": asked.controls,
+        "settings": identity_of(asked.settings),
+        "config": identity_of(asked.config),
+        **asked.described,
+        "versions": versions(),
+        "command": asked.command or " ".join(sys.argv),
+    }
+    return yaml.safe_dump(described, sort_keys=False, allow_unicode=True).encode()
+
+
+def _write_result(folder: Any, result: Mapping[str, Any]) -> None:
+    write_durably(folder / "result.json", orjson.dumps(result, option=orjson.OPT_INDENT_2))

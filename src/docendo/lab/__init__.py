@@ -1,0 +1,1 @@
+"""The built-in tiny models and the generators of their problems."""

@@ -1,0 +1,171 @@
+"""The documents that lab models are pretrained on: conversations of three kinds.
+
+    worked     one to three problems of one family, all answered directly or all step by step
+    exemplar   problems with the same invented verb: the first one's rationale gives the rule for the rest
+    retry      an attempt, its check, and, where it was wrong, another attempt
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import count
+from random import Random
+
+from docendo.lab.conversation import (
+    CHECK,
+    IS_RIGHT,
+    IS_WRONG,
+    RETRY,
+    Conversation,
+    assistant,
+    direct,
+    step_by_step,
+    user,
+)
+from docendo.lab.problems import FAMILIES, LabProblem
+from docendo.lab.problems.steps import OPERATION_WORDS, Step
+from docendo.lab.problems.verbs import GROUP_SIZE, MEANINGS
+
+SHARES: dict[str, float] = {
+    "stories": 0.55,
+    "chain": 0.13,
+    "addition": 0.07,
+    "letters": 0.06,
+    "dates": 0.08,
+    "exemplar": 0.07,
+    "retry": 0.04,
+}
+"""Share of each kind among the documents of the base model; a family's name stands for its worked documents."""
+
+STUDENT_SHARES: dict[str, float] = {"chain": 0.55, "addition": 0.15, "letters": 0.15, "dates": 0.15}
+"""The student's documents: no story in them."""
+
+DIRECT_SHARE = 0.6
+"""Share of worked documents that answer without a rationale."""
+NUMBER_OF_PROBLEMS = (1,) * 16 + (2, 2, 3, 3)
+"""How many problems stand in a worked document; each entry is equally likely."""
+
+_STEP = re.compile(r"(\d+) (\+|-|\*|/|plus|minus|times|divided by) (\d+) (=|is|makes) (\d+)")
+_SIGN = {word: sign for sign, word in OPERATION_WORDS.items()} | {sign: sign for sign in OPERATION_WORDS}
+
+
+def documents(n_documents: int, seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Conversation]:
+    """Yield pretraining documents in random order of kinds.
+
+    Args:
+        n_documents: How many. The first ones do not depend on it.
+        seed: Seed of the order; the problems are those of ``pretrain`` with this seed, then with the next ones.
+        shares: Share of each kind; keys as in :data:`SHARES`.
+    """
+    random = Random(seed)
+    problems = {name: _endless(name, seed) for name in FAMILIES}
+    kinds, weights = list(shares), list(shares.values())
+    for _ in range(n_documents):
+        kind = random.choices(kinds, weights)[0]
+        if kind == "exemplar":
+            yield _exemplar(problems["verbs"], random)
+        elif kind == "retry":
+            family = random.choice(("verbs", "verbs", "stories", "chain"))
+            yield _retry(problems[family], random)
+        else:
+            yield _worked(problems[kind], random)
+
+
+def _endless(name: str, seed: int) -> Iterator[LabProblem]:
+    family = FAMILIES[name]
+    for later_seed in count(seed):
+        yield from family.problems("pretrain", family.size("pretrain"), later_seed)
+
+
+def _answered(problems: list[LabProblem], answers_directly: bool) -> Conversation:
+    conversation: Conversation = []
+    for problem in problems:
+        text = (
+            direct(problem.answer) if answers_directly else step_by_step(problem.rationales[0], problem.answer)
+        )
+        conversation += [user(problem.question), assistant(text)]
+    return conversation
+
+
+def _worked(problems: Iterator[LabProblem], random: Random) -> Conversation:
+    chosen = [next(problems) for _ in range(random.choice(NUMBER_OF_PROBLEMS))]
+    return _answered(chosen, answers_directly=random.random() < DIRECT_SHARE)
+
+
+def _group(problems: Iterator[LabProblem]) -> list[LabProblem]:
+    """Take problems up to the end of a group of invented verbs; each call starts where a group starts."""
+    return [next(problems) for _ in range(GROUP_SIZE)]
+
+
+def _exemplar(problems: Iterator[LabProblem], random: Random) -> Conversation:
+    chosen = random.sample(_group(problems), random.choice((1, 2, 2, 3, 3, 3)))
+    return _answered(chosen, answers_directly=random.random() < 0.25)
+
+
+def _retry(problems: Iterator[LabProblem], random: Random) -> Conversation:
+    problem = next(problems)
+    if problem.family == "verbs":
+        problem = random.choice([problem, *(next(problems) for _ in range(GROUP_SIZE - 1))])
+    conversation: Conversation = [user(problem.question)]
+    n_wrong = random.choices((0, 1, 2), (4, 4, 2 if problem.family != "stories" else 0))[0]
+    rationales = random.sample(problem.rationales, len(problem.rationales))
+    for rationale in rationales[:n_wrong]:
+        wrong_rationale, wrong_answer = spoiled(rationale, random, swap=problem.family == "verbs")
+        conversation += [assistant(step_by_step(wrong_rationale, wrong_answer)), user(CHECK), assistant(IS_WRONG)]
+        conversation += [user(RETRY)]
+    right = assistant(step_by_step(rationales[n_wrong], problem.answer))
+    return [*conversation, right, user(CHECK), assistant(IS_RIGHT)]
+
+
+def spoiled(rationale: str, random: Random, swap: bool) -> tuple[str, str]:
+    """Make one mistake in a rationale and carry it through to the end.
+
+    Args:
+        rationale: Worked steps of one of the families with a single amount (stories, chain, verbs).
+        random: Where the mistake is drawn from.
+        swap: Whether the mistake is a wrong operation; else it is a slip in a result.
+
+    Returns:
+        The rationale with its mistake, and its answer, which differs from the right one.
+    """
+    found = [(match, Step(int(match[1]), _SIGN[match[2]], int(match[3]))) for match in _STEP.finditer(rationale)]
+    right_answer = found[-1][1].result
+    while True:
+        faulty = random.randrange(len(found))
+        changed: dict[int, int] = {}
+        pieces: list[str] = []
+        end = result = 0
+        try:
+            for number, (match, step) in enumerate(found):
+                sign = step.operation
+                if swap and number == faulty:
+                    sign = random.choice([other for other in MEANINGS if other != sign])
+                now = Step(changed.get(step.left, step.left), sign, changed.get(step.right, step.right))
+                result = now.result
+                if not swap and number == faulty:
+                    result += random.choice((-10, -2, -1, 1, 2, 10))
+                if result <= 0:
+                    break
+                changed = {step.result: result} | {k: v for k, v in changed.items() if number < faulty}
+                word = sign if match[2] in OPERATION_WORDS else OPERATION_WORDS[sign]
+                pieces += [
+                    rationale[end : match.start()],
+                    f"{now.left} {word} {now.right} {match[4]} {result}",
+                ]
+                end = match.end()
+            else:
+                text = "".join(pieces) + rationale[end:]
+                if swap:
+                    text = re.sub(r"is to [a-z ]+\.", f"is to {MEANINGS[_sign_of(text)]}.", text)
+                if result != right_answer:
+                    return text, str(result)
+        except ValueError:  # a division no longer comes out even
+            continue
+
+
+def _sign_of(text: str) -> str:
+    match = _STEP.search(text)
+    if match is None:
+        raise ValueError(f"no step in {text!r}")
+    return _SIGN[match[2]]

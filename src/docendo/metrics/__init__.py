@@ -1,0 +1,16 @@
+"""What is measured: pure functions over counts, verdicts and answers, one file for each noun.
+
+======================  ===================================================================================
+`accuracy`              share of problems answered correctly
+`pass_at_k`             unbiased pass@k of a problem, its mean over problems, its curve over k
+`coverage`              share of problems with at least one correct sample
+`majority`              the vote of the first k samples, and whether it is right
+`transitions`           right and wrong before, right and wrong after
+`intervals`             Wilson, Clopper-Pearson, Student and bootstrap intervals
+`paired`                exact McNemar test; one arm against another, over problems and seeds
+`drift`                 length, distinct answers, unparsed and unfinished samples, distinct-n
+======================  ===================================================================================
+
+All of it needs the standard library alone. ``_P`` marks one entry for each problem, ``_P_G`` one row of
+samples for each problem, ``_S_P`` one row of problems for each seed. Problems count with equal weight.
+"""

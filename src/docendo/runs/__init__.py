@@ -1,0 +1,1 @@
+"""What happened: workspaces, runs, durable stages, lineage, the ledger of information."""

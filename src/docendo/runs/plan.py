@@ -1,0 +1,35 @@
+"""Plans: what a run would do, found by running the recipe on verbs that start nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage of a plan."""
+
+    label: str
+    kind: str
+    rows: int | None
+    """Rows it gives: exact where ``is_exact``, else an upper bound; None where not even that is known."""
+    is_exact: bool
+    is_there: bool
+    tokens: int = 0
+    """At most so many generated tokens, or learned tokens for a train stage."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """The stages of a run in order, as far as they can be told."""
+
+    stages: list[PlannedStage] = field(default_factory=list[PlannedStage])
+    is_complete: bool = True
+    """False where the recipe looks into rows that are not there yet."""
+    bound: str = ""
+    """What the recipe itself says of what follows then."""
+
+    def note(self, stage: PlannedStage) -> None:
+        """Add a stage, once under each label."""
+        if stage not in self.stages:
+            self.stages.append(stage)

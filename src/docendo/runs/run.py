@@ -1,0 +1,866 @@
+"""The Run: what a recipe calls. Its verbs are the stages; each is durable, found by what was asked.
+
+    sample -> verify -> score -> select -> train -> evaluate
+
+A recipe sees Tables and Models and nothing of engines, files or devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import orjson
+
+from docendo.core.errors import GoldAccessError, SettingError, StageError
+from docendo.core.losses import Loss, Optimizer, supervised
+from docendo.core.parts import identity_of
+from docendo.core.protocols import (
+    Engine,
+    Format,
+    Request,
+    Sampling,
+    Selector,
+    Task,
+    Trainer,
+    Verifier,
+    Watcher,
+)
+from docendo.core.records import (
+    Checkpoint,
+    Completion,
+    Label,
+    Logprobs,
+    Model,
+    Problem,
+    Prompt,
+    Sample,
+    Score,
+    Source,
+)
+from docendo.core.seeds import derived_rng, derived_seed, digest_of
+from docendo.core.table import Rows, Table, Unknown
+from docendo.runs.evaluation import Evaluation
+from docendo.runs.plan import Plan, PlannedStage
+from docendo.runs.stages import EngineWork, Place, engine_stage, written_stage
+from docendo.runs.stored import Read, Scored, Selected, Stored, Verified, WithLogprobs, row_ids
+from docendo.runs.training import TrainRequest, train_stage
+from docendo.runs.workspace import Sealed, StageKey, Workspace
+
+UNKNOWN = Checkpoint(digest="", tokenizer="", root="")
+"""In a plan: the checkpoint of a train stage that has not run."""
+
+
+class Scorer(Protocol):
+    """Gives each row of a table a number. One that asks a model is handed the verbs: its questions are stages."""
+
+    version: int
+    name: str
+    source: Source
+
+    def scores(self, samples: Table[Sample], run: Run) -> Iterable[Score]:
+        """Return one Score a row, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Settings that every recipe has."""
+
+    seed: int = 0
+    """Seed of everything that is drawn in the run."""
+    train_problems: int | None = 2000
+    """Problems of the train split; None: all there are."""
+    validation_problems: int | None = 300
+    """Problems of the validation split, on which epochs and rounds are chosen."""
+    test_problems: int | None = 500
+    """Problems of the test split, on which the arms are compared."""
+    evaluation_samples: int = 8
+    """Samples a test problem for mean@k, pass@k and majority@k, beside the greedy answer; 0: none."""
+    evaluation_temperature: float = 0.8
+    """Temperature of those samples."""
+    max_new_tokens: int = 128
+    """Longest completion."""
+    failure_budget: float = 0.5
+    """Share of a stage's requests that may fail before the run gives up."""
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        for name in ("train_problems", "validation_problems", "test_problems"):
+            value: int | None = getattr(self, name)
+            if value is not None and value < 1:
+                faults.append(f"{name} is {value}; expected at least 1")
+        if self.evaluation_samples < 0:
+            faults.append(f"evaluation_samples is {self.evaluation_samples}; expected 0 or more")
+        if self.evaluation_temperature < 0:
+            faults.append(f"evaluation_temperature is {self.evaluation_temperature}; expected 0 or more")
+        if self.max_new_tokens < 1:
+            faults.append(f"max_new_tokens is {self.max_new_tokens}; expected at least 1")
+        if not 0 <= self.failure_budget <= 1:
+            faults.append(f"failure_budget is {self.failure_budget}; expected 0 to 1")
+        if faults:
+            raise SettingError.of_all(faults)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Which gold answers a run has read, and for what."""
+
+    labels: dict[tuple[str, str], set[str]] = field(default_factory=dict[tuple[str, str], set[str]])
+    """(split, verb) -> problem ids."""
+    sources: set[Source] = field(default_factory=set[Source])
+
+    def read(self, split: str, verb: str, problem_ids: Iterable[str]) -> None:
+        """Note that these problems' gold answers were read."""
+        self.labels.setdefault((split, verb), set()).update(problem_ids)
+        self.sources.add(Source.GOLD)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        return {
+            "labels_read": [
+                {"split": split, "by": verb, "problems": len(ids)}
+                for (split, verb), ids in sorted(self.labels.items())
+            ],
+            "sources": sorted(source.value for source in self.sources),
+        }
+
+
+class Run:
+    """One execution of a recipe with one seed; or one arm beside it.
+
+    Attributes:
+        base: The starting Model.
+        task: Where the problems come from. Its Labels are reached through the verbs only.
+        seed: The run's seed.
+        round: The round that is under way, from 1; 0 outside of rounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        workspace: Workspace,
+        task: Task,
+        models: Mapping[str, Model],
+        engine: Callable[[str], Engine],
+        trainer: Callable[[], Trainer],
+        settings: RunSettings,
+        arm: str = "method",
+        plan: Plan | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.name = name
+        self.workspace = workspace
+        self.task = task
+        self.models = models
+        self.base = models["base"]
+        self.settings = settings
+        self.seed = settings.seed
+        self.arm = arm
+        self.round = 0
+        self.plan = plan
+        self.ledger = ledger or Ledger()
+        self.evaluations: list[Evaluation] = []
+        self.records: list[dict[str, Any]] = []
+        self.kept_sizes: list[int] = []
+        """How many rows each selection of the recipe kept, in order."""
+        self.contamination: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        """What the user should know of how the run went."""
+        self._engine = engine
+        self.trainer = trainer
+        self.remakes: dict[str, Callable[[], None]] = {}
+        """How to make a trained checkpoint again whose folder is gone, by digest."""
+
+    def arm_run(self, arm: str, kind: type[Run] | None = None, **more: Any) -> Run:
+        """Return a Run for another arm: same problems, seed, workspace and ledger."""
+        return (kind or Run)(
+            name=self.name,
+            workspace=self.workspace,
+            task=self.task,
+            models=self.models,
+            engine=self._engine,
+            trainer=self.trainer,
+            settings=self.settings,
+            arm=arm,
+            plan=self.plan,
+            ledger=self.ledger,
+            **more,
+        )
+
+    @property
+    def watcher(self) -> Watcher:
+        """Who looks on."""
+        return self.workspace.watcher
+
+    def note(self, text: str) -> None:
+        """Say something that belongs into the result, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.watcher.says(text)
+
+    # -- what there is ------------------------------------------------------------------------------------
+
+    def model(self, role: str) -> Model:
+        """Return the Model of a role (``base``, ``teacher``, ...).
+
+        Raises:
+            SettingError: The run has no model for it.
+        """
+        if role not in self.models:
+            raise SettingError(f"the recipe needs a {role} model", hint=f"name one with --{role}")
+        return self.models[role]
+
+    def problems(self, split: str) -> Table[Problem]:
+        """Return the problems of a split, as many as the settings say."""
+        return Rows(self.task.problems(split, self._limit(split)))
+
+    def labels(self, split: str) -> Table[Label]:
+        """Return the gold answers of a split as rows.
+
+        Raises:
+            GoldAccessError: The split is ``test``.
+        """
+        if split == "test":
+            raise GoldAccessError(
+                "the gold answers of the test split are for `evaluate` alone",
+                hint="learn from `train`, choose on `validation`",
+            )
+        labels = self.task.labels(split, self._limit(split))
+        self.ledger.read(split, "labels", labels)
+        return Rows(labels.values(), sources=[Source.GOLD])
+
+    def rounds(self, count: int) -> Iterator[int]:
+        """Count rounds from 1, so that the stages of each are labelled with it."""
+        for number in range(1, count + 1):
+            self.round = number
+            yield number
+        self.round = 0
+
+    def _limit(self, split: str) -> int | None:
+        limits = {
+            "train": self.settings.train_problems,
+            "validation": self.settings.validation_problems,
+            "test": self.settings.test_problems,
+        }
+        return limits.get(split)
+
+    # -- asking -------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        model: Model,
+        what: Table[Problem] | Table[Prompt],
+        n: int = 1,
+        *,
+        first: int = 0,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        max_new_tokens: int | None = None,
+        logprobs: bool = False,
+        read: Format | None = None,
+        name: str = "sample",
+    ) -> Table[Sample]:
+        """Draw ``n`` completions for each row, and read an answer off each.
+
+        Args:
+            model: Who answers. Problems are put by its Format and Context; a Prompt is sent as it is.
+            what: Problems or Prompts.
+            n: Samples a row, >= 1. At temperature 0 only 1 makes sense, and more are refused.
+            first: Number of the first sample: numbers ``first`` to ``first + n - 1`` are drawn, and a sample
+                with the same number, seed, model and prompt is the same sample whatever ``n`` is.
+            temperature: 0 is greedy.
+            top_k: Draw from the k most likely tokens; 0: all.
+            top_p: Draw from the smallest set of tokens with this probability.
+            max_new_tokens: Longest completion; None: the run's setting.
+            logprobs: Keep each token's log-probability.
+            read: The Format that reads the answers; None: the Model's.
+            name: Tells two sample stages of a round apart in the report.
+
+        Returns:
+            Samples in row order, a row's samples together. A request that failed is a Sample with status
+            ``failed`` and a reason.
+        """
+        if n < 1:
+            raise SettingError(f"cannot draw {n} samples a problem; expected at least 1")
+        if n > 1 and temperature == 0:
+            raise SettingError(
+                f"{n} samples a problem at temperature 0 are {n} times the same one",
+                hint="set a temperature above 0, or draw 1",
+            )
+        shape = self.format_of(model)
+        sampling = Sampling(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            max_new_tokens=max_new_tokens or self.settings.max_new_tokens,
+            stop=getattr(shape, "stop", ()),
+            logprobs=logprobs,
+        )
+        sources = what.sources | model.sources | {self._speaker(model)}
+        if not what.is_known or not model.checkpoint.digest:
+            bound = None if what.bound is None else what.bound * n
+            return self.unknown("sample", name, bound, sources, what, tokens=(bound or 0) * sampling.max_new_tokens)
+        prompts = Rows(
+            (shape.prompt(row, model.context) if isinstance(row, Problem) else row for row in what),
+            sources=what.sources,
+            stages=what.stages,
+        )
+        key, work = self._sampling_work(model, prompts, n, first, sampling)
+        sealed = self._stage(key, name, prompts, work.total, work=work, tokens=work.total * sampling.max_new_tokens)
+        if sealed is None:
+            return self.unknown("read", f"{name}-read", work.total, sources, what)
+        return self._read(Stored(sealed, sources=sources, stages=prompts.stages), read or shape, name)
+
+    def _sampling_work(
+        self, model: Model, prompts: Table[Prompt], n: int, first: int, sampling: Sampling
+    ) -> tuple[StageKey, EngineWork]:
+        engine = self._engine(model.checkpoint.engine)
+        seed = self.seed if sampling.temperature > 0 else 0
+        checkpoint = model.checkpoint
+        settings = identity_of(sampling)
+        key = StageKey(
+            "sample",
+            {
+                "version": 1,
+                "checkpoint": checkpoint.digest,
+                "engine": dict(engine.signature),
+                "sampling": settings,
+                "prompts": prompts.digest,
+                "n": n,
+                "first": first,
+                "seed": seed,
+            },
+        )
+
+        def seeds_of(prompt: Prompt) -> tuple[int, ...]:
+            return tuple(
+                derived_seed(seed, checkpoint.digest, prompt.problem.id, prompt.messages, number)
+                for number in range(first, first + n)
+            )
+
+        def rows(journaled: Iterable[Any]) -> Iterator[Sequence[Any]]:
+            results = iter(journaled)
+            for prompt in prompts:
+                about = prompt.problem
+                sent = (
+                    {
+                        "id": about.id,
+                        "question": about.question,
+                        "split": about.split,
+                        "choices": about.choices,
+                        "group": about.group,
+                        "parents": about.parents,
+                    },
+                    [{"role": message.role, "content": message.content} for message in prompt.messages],
+                    prompt.parents,
+                    prompt.turn,
+                )
+                asked = digest_of([seed, checkpoint.digest, settings, about.id, prompt.messages])
+                for number, result in zip(range(first, first + n), islice(results, n), strict=True):
+                    status, reason, text, finish, ids, token_logprobs, prompted, generated, usd = result
+                    yield (
+                        digest_of([asked, number])[:20],
+                        *sent,
+                        number,
+                        status,
+                        reason,
+                        text,
+                        finish,
+                        ids,
+                        token_logprobs,
+                        prompted,
+                        generated,
+                        checkpoint.tokenizer,
+                        usd,
+                    )
+
+        def requests() -> Iterator[Request]:
+            for place, prompt in enumerate(prompts):
+                yield Request(place * n, prompt.messages, seeds_of(prompt))
+
+        def answer(chunks: Iterable[Any]) -> Iterator[Any]:
+            self.be_there(checkpoint)
+            return engine.sample(checkpoint, chunks, sampling)
+
+        return key, EngineWork(
+            requests=requests,
+            plan=lambda asked: engine.chunks(checkpoint, asked, sampling),
+            answer=answer,
+            journaled=_journaled_completion,
+            rows=rows,
+            tokens=lambda values: (values[6], values[7], values[8] or 0.0),
+            has_failed=lambda values: values[0] == "failed",
+            total=len(prompts) * n,
+            failure_budget=self.settings.failure_budget,
+            facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
+        )
+
+    def _read(self, samples: Stored, shape: Format, name: str) -> Table[Sample]:
+        key = StageKey(
+            "read", {"version": 1, "samples": samples.sealed.digest, "format": identity_of(shape)}
+        )
+
+        def rows() -> Iterator[Sequence[Any]]:
+            for sample in samples:
+                found = shape.read(sample.full_text)
+                yield sample.id, found.rationale, found.answer, found.is_parsed
+
+        sealed = self._stage(key, f"{name}-read", samples, len(samples), rows=rows)
+        if sealed is None:
+            return self.unknown("read", f"{name}-read", len(samples), samples.sources, samples)
+        return Read(samples, sealed)
+
+    def logprobs(
+        self,
+        model: Model,
+        what: Table[Any],
+        continuations: Sequence[str] | None = None,
+        *,
+        by_token: bool = False,
+        name: str = "logprobs",
+    ) -> Table[Any]:
+        """Give the log-probability of texts after each row's prompt.
+
+        Args:
+            model: Whose probabilities.
+            what: Samples (None: of each one's own text, by its token ids where the tokenizer is the same);
+                Problems or Prompts with ``continuations``, or of a classification head's classes.
+            continuations: The same texts for every row.
+            by_token: Keep each token's log-probability.
+            name: Label of the stage, and the name of the column on Samples.
+
+        Returns:
+            Samples with ``logprobs[name]``; otherwise pairs (row, `Logprobs`).
+        """
+        sources = what.sources | model.sources
+        if not what.is_known or not model.checkpoint.digest:
+            return self.unknown("logprobs", name, what.bound, sources, what)
+        engine = self._engine(model.checkpoint.engine)
+        checkpoint = model.checkpoint
+        shape = self.format_of(model)
+        key = StageKey(
+            "logprobs",
+            {
+                "version": 1,
+                "checkpoint": checkpoint.digest,
+                "engine": dict(engine.signature),
+                "rows": what.digest,
+                "context": identity_of(model.context),
+                "format": identity_of(shape),
+                "continuations": continuations,
+                "by_token": by_token,
+            },
+        )
+
+        def requests() -> Iterator[Request]:
+            for place, row in enumerate(what):
+                if isinstance(row, Sample):
+                    messages = row.prompt.messages
+                elif isinstance(row, Problem):
+                    messages = shape.prompt(row, model.context).messages
+                else:
+                    messages = row.messages
+                ids = None
+                texts = tuple(continuations) if continuations is not None else None
+                if texts is None and isinstance(row, Sample):
+                    texts = (row.text,)
+                    if row.tokenizer == checkpoint.tokenizer and row.token_ids:
+                        ids = (row.token_ids,)
+                yield Request(place, messages, (), texts, ids)
+
+        def answer(chunks: Iterable[Any]) -> Iterator[Any]:
+            self.be_there(checkpoint)
+            return engine.logprobs(checkpoint, chunks)
+
+        def rows(journaled: Iterable[Any]) -> Iterator[Sequence[Any]]:
+            for row_id, values in zip(row_ids(what)(), journaled, strict=True):
+                yield (row_id, *values)
+
+        def values_of(found: Logprobs) -> Sequence[Any]:
+            return [found.values, found.tokens, found.by_token if by_token else None]
+
+        work = EngineWork(
+            requests=requests,
+            plan=lambda asked: engine.chunks(checkpoint, asked, None),
+            answer=answer,
+            journaled=values_of,
+            rows=rows,
+            tokens=lambda values: (sum(values[1]), 0, 0.0),
+            total=len(what),
+            facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
+        )
+        sealed = self._stage(key, name, what, len(what), work=work)
+        if sealed is None:
+            return self.unknown("logprobs", name, len(what), sources, what)
+        return WithLogprobs(what, sealed, name=name)
+
+    # -- judging ------------------------------------------------------------------------------------------
+
+    def verify(
+        self, samples: Table[Sample], verifier: Verifier | None = None, *, name: str = "verdict"
+    ) -> Table[Sample]:
+        """Put a Verdict beside each sample, under ``name``.
+
+        Raises:
+            GoldAccessError: A gold verifier on problems of the test split; only `evaluate` may.
+        """
+        chosen = verifier or self.task.verifier
+        if not samples.is_known:
+            return self.unknown("verify", name, samples.bound, samples.sources | {chosen.source}, samples)
+        labels = self._labels_for(samples, chosen, "verify", may_see_test=False)
+        key = StageKey("verify", self._verify_asked(samples, chosen, labels))
+
+        def rows() -> Iterator[Sequence[Any]]:
+            pairs = ((sample, labels.get(sample.problem.id)) for sample in samples)
+            for sample_id, verdict in zip(row_ids(samples)(), chosen.verdicts(pairs), strict=True):
+                yield sample_id, verdict.outcome.value, verdict.reason
+
+        sealed = self._stage(key, name, samples, len(samples), rows=rows)
+        if sealed is None:
+            return self.unknown("verify", name, len(samples), samples.sources | {chosen.source}, samples)
+        return Verified(samples, sealed, name=name, source=chosen.source)
+
+    def _verify_asked(
+        self, samples: Table[Sample], verifier: Verifier, labels: Mapping[str, Label]
+    ) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "samples": samples.digest,
+            "verifier": identity_of(verifier),
+            "labels": digest_of([[key, label.answer] for key, label in sorted(labels.items())]),
+        }
+
+    def _labels_for(
+        self, samples: Table[Sample], verifier: Verifier, verb: str, *, may_see_test: bool
+    ) -> dict[str, Label]:
+        if verifier.source is not Source.GOLD:
+            return {}
+        found = samples.columns(["problem_id", "problem.split"])
+        asked: dict[str, set[str]] = {}
+        for problem_id, split in zip(found["problem_id"], found["problem.split"], strict=True):
+            asked.setdefault(split, set()).add(problem_id)
+        if "test" in asked and not may_see_test:
+            raise GoldAccessError(
+                "verify was given samples of the test split, whose gold answers are for `evaluate` alone",
+                hint="use `run.evaluate`, or a verifier that needs no gold answer",
+            )
+        labels: dict[str, Label] = {}
+        for split, ids in asked.items():
+            if split in self.task.splits:
+                gold = self.task.labels(split, self._limit(split))
+                mine = {key: gold[key] for key in ids if key in gold}
+                self.ledger.read(split, verb, mine)
+                labels |= mine
+        return labels
+
+    def score(self, samples: Table[Sample], scorer: Scorer) -> Table[Sample]:
+        """Put a Score beside each sample, under the scorer's name."""
+        sources = samples.sources | {scorer.source}
+        if not samples.is_known:
+            return self.unknown("score", scorer.name, samples.bound, sources, samples)
+        key = StageKey(
+            "score",
+            {"version": 1, "samples": samples.digest, "scorer": identity_of(scorer), "seed": self.seed},
+        )
+
+        def rows() -> Iterator[Sequence[Any]]:
+            found = zip(row_ids(samples)(), scorer.scores(samples, self), strict=True)
+            for sample_id, score in found:
+                yield sample_id, score.value, score.reason
+
+        sealed = self._stage(key, scorer.name, samples, len(samples), rows=rows)
+        if sealed is None:
+            return self.unknown("score", scorer.name, len(samples), sources, samples)
+        return Scored(samples, sealed, name=scorer.name, source=scorer.source)
+
+    # -- keeping ------------------------------------------------------------------------------------------
+
+    def select(self, table: Table[Any], *selectors: Selector, name: str = "select") -> Selected | Table[Any]:
+        """Keep some rows; every dropped one stays, with its reason, in ``.dropped``.
+
+        Of several selectors each sees what those before it left.
+        """
+        return self.selected(table, selectors, name)
+
+    def selected(
+        self, table: Table[Any], selectors: Sequence[Selector], name: str, *, is_own: bool = True
+    ) -> Table[Any]:
+        if not table.is_known:
+            return self.unknown("select", name, table.bound, table.sources, table)
+        key = StageKey(
+            "select",
+            {
+                "version": 1,
+                "rows": table.digest,
+                "selectors": [identity_of(selector) for selector in selectors],
+                "seed": self.seed,
+            },
+        )
+        counts: dict[str, int] = {}
+        kept = 0
+
+        def rows() -> Iterator[Sequence[Any]]:
+            nonlocal kept
+            reasons = selection_reasons(table, selectors, self.seed)
+            for row_id, reason in zip(row_ids(table)(), reasons, strict=True):
+                if reason is None:
+                    kept += 1
+                else:
+                    counts[reason] = counts.get(reason, 0) + 1
+                yield row_id, reason is None, reason or ""
+
+        def summary() -> dict[str, Any]:
+            ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+            return {"kept": kept, "reasons": ordered}
+
+        sealed = self._stage(key, name, table, len(table), rows=rows, summary=summary)
+        if sealed is None:
+            return self.unknown("select", name, len(table), table.sources, table)
+        chosen = Selected(table, sealed)
+        if is_own:
+            self.kept_sizes.append(len(chosen))
+        return chosen
+
+    # -- learning -----------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        start: Model,
+        rows: Table[Any],
+        loss: Loss | None = None,
+        *,
+        optimizer: Optimizer | None = None,
+        epochs: int = 1,
+        held_out: Table[Any] | None = None,
+        name: str = "train",
+    ) -> Model:
+        """Fine-tune ``start`` on rows and return the new Model, with a snapshot for each epoch.
+
+        Args:
+            start: Whose weights are the first; its Context goes on to the new Model.
+            rows: Samples (learned as they were sampled), pairs of Problem and Label (the Label's solution, put
+                by start's Format), or Examples.
+            loss: The objective; None: supervised.
+            optimizer: Learning rate, batch, schedule; None: the defaults.
+            epochs: Passes over the rows, >= 1.
+            held_out: Rows of the same kind whose loss picks the epoch; None: the last.
+            name: Label of the stage.
+
+        Raises:
+            NothingToLearn: No row is left after those without an end and those found in an evaluation split
+                were dropped.
+        """
+        return train_stage(
+            self,
+            TrainRequest(
+                start=start,
+                rows=rows,
+                loss=loss or supervised(),
+                optimizer=optimizer or Optimizer(),
+                epochs=epochs,
+                held_out=held_out,
+                name=name,
+            ),
+        )
+
+    # -- measuring ----------------------------------------------------------------------------------------
+
+    def evaluate(self, what: Model | Table[Sample], on: str = "test", *, n: int | None = None) -> Evaluation:
+        """Measure a Model, or Answers as they are, on a split.
+
+        Args:
+            what: A Model: it answers greedily, and ``n`` times at the evaluation temperature. A Table: one
+                chosen Sample for each problem, measured as it is.
+            on: The split.
+            n: Samples a problem beside the greedy one; None: the run's setting on test, 0 elsewhere.
+
+        Returns:
+            The Evaluation. Of the test split a recipe cannot read a number.
+        """
+        model = what if isinstance(what, Model) else None
+        label = f"evaluate-{on}"
+        if isinstance(what, Model):
+            problems = self.problems(on)
+            draws = n if n is not None else (self.settings.evaluation_samples if on == "test" else 0)
+            greedy = self._judged(self.sample(what, problems, name=label), label)
+            sampled = None
+            if draws:
+                temperature = self.settings.evaluation_temperature
+                drawn = self.sample(what, problems, draws, temperature=temperature, name=f"{label}-sampled")
+                sampled = self._judged(drawn, f"{label}-sampled")
+        else:
+            greedy, sampled = self._judged(what, label), None
+        evaluation = Evaluation(
+            self.arm, self.round, on, model, greedy, sampled
+        )
+        self.evaluations.append(evaluation)
+        return evaluation
+
+    def _judged(self, samples: Table[Sample], name: str) -> Table[Sample]:
+        verifier = self.task.verifier
+        sources = samples.sources | {verifier.source}
+        if not samples.is_known:
+            return self.unknown("evaluate", f"{name}-verdict", samples.bound, sources, samples)
+        labels = self._labels_for(samples, verifier, "evaluate", may_see_test=True)
+        key = StageKey("evaluate", self._verify_asked(samples, verifier, labels))
+
+        def rows() -> Iterator[Sequence[Any]]:
+            pairs = ((sample, labels.get(sample.problem.id)) for sample in samples)
+            for sample, verdict in zip(samples, verifier.verdicts(pairs), strict=True):
+                yield sample.id, sample.problem.id, sample.answer, verdict.outcome.value, verdict.reason
+
+        sealed = self._stage(key, f"{name}-verdict", samples, len(samples), rows=rows)
+        if sealed is None:
+            return self.unknown("evaluate", f"{name}-verdict", len(samples), sources, samples)
+        return Verified(samples, sealed, name="verdict", source=verifier.source)
+
+    def best(self, models: Sequence[Model], on: str = "validation") -> Model:
+        """Return the Model with the most correct greedy answers on a split; of equals the earliest."""
+        if on == "test":
+            raise GoldAccessError("`best` on the test split would choose by what only `evaluate` may see")
+        if len(models) == 1:
+            return models[0]
+        found = [self.evaluate(model, on) for model in models]
+        if not all(evaluation.is_known for evaluation in found):
+            return models[-1]
+        correct = [evaluation.correct for evaluation in found]
+        return models[correct.index(max(correct))]
+
+    # -- how a verb becomes a stage -----------------------------------------------------------------------
+
+    def _stage(
+        self,
+        key: StageKey,
+        name: str,
+        inputs: Table[Any],
+        total: int,
+        *,
+        rows: Callable[[], Iterable[Sequence[Any]]] | None = None,
+        work: EngineWork | None = None,
+        summary: Callable[[], Mapping[str, Any]] = dict,
+        tokens: int = 0,
+    ) -> Sealed | None:
+        """Return the sealed stage, doing it where it must be done; None in a plan where it must be done."""
+        label = self.label(name)
+        if self.plan is not None:
+            found = self.workspace.sealed(key.name)
+            self.plan.note(PlannedStage(label, key.kind, total, True, found is not None, tokens))
+            return found
+        place = Place(self.name, label, sorted(inputs.stages), sorted(s.value for s in inputs.sources))
+        if work is not None:
+            sealed, reused = engine_stage(self.workspace, key, place, work)
+        else:
+            assert rows is not None
+            sealed, reused = written_stage(self.workspace, key, place, rows, total=total, summary=summary)
+        self.record(sealed, place, reused)
+        return sealed
+
+    def record(self, sealed: Sealed, place: Place, reused: bool) -> None:
+        """Write the stage into the run's own list, with its inputs and sources in this run."""
+        entry = {
+            "place": place.label,
+            "arm": self.arm,
+            "round": self.round,
+            "stage": sealed.name,
+            "kind": sealed.kind,
+            "digest": sealed.digest,
+            "rows": sealed.rows,
+            "inputs": list(place.inputs),
+            "sources": list(place.sources),
+        }
+        self.records.append(entry)
+        with (self.workspace.runs / self.name / "stages.jsonl").open("ab") as file:
+            file.write(orjson.dumps(entry) + b"\n")
+        self.watcher.stage_ends(place.label, summary=_summary(sealed), reused=reused)
+
+    def label(self, name: str) -> str:
+        """Return ``arm/round-2/name`` for people."""
+        return "/".join([self.arm, *([f"round-{self.round}"] if self.round else []), name])
+
+    def unknown(
+        self,
+        kind: str,
+        name: str,
+        bound: int | None,
+        sources: Iterable[Source],
+        inputs: Table[Any],
+        *,
+        tokens: int = 0,
+    ) -> Unknown:
+        if self.plan is None:
+            raise StageError(f"{self.label(name)} was given rows that are not there")
+        if all(stage.label != self.label(name) for stage in self.plan.stages):
+            self.plan.note(PlannedStage(self.label(name), kind, bound, False, False, tokens))
+        return Unknown(bound, sources=sources, stages=inputs.stages)
+
+    def format_of(self, model: Model) -> Format:
+        formats = self.task.formats
+        name = model.context.format
+        if name not in formats:
+            raise SettingError(
+                f"task {self.task.name!r} has no format {name!r}", hint=f"it has: {', '.join(formats)}"
+            )
+        return formats[name]
+
+    def _speaker(self, model: Model) -> Source:
+        is_own = model.checkpoint.root == self.base.checkpoint.root
+        return Source.SELF if is_own else Source.OTHER_MODEL
+
+    def be_there(self, checkpoint: Checkpoint) -> None:
+        """Make a trained checkpoint again whose folder was deleted."""
+        remake = self.remakes.get(checkpoint.digest)
+        if remake is not None:
+            remake()
+
+
+def selection_reasons(
+    table: Table[Any], selectors: Sequence[Selector], seed: int
+) -> list[str | None]:
+    """Return for each row why it is dropped, None where it is kept.
+
+    A selector that decides for each problem apart gets that problem's rows and a random generator of its own,
+    seeded by the problem's id: what is kept of one problem does not depend on the others.
+    """
+    reasons: list[str | None] = [None] * len(table)
+    names = sorted({name for selector in selectors for name in selector.reads} | {"problem_id"})
+    columns = table.columns(names)
+    for place, selector in enumerate(selectors):
+        groups: dict[str, list[int]] = {}
+        for index, reason in enumerate(reasons):
+            if reason is None:
+                key = columns["problem_id"][index] if selector.per == "problem" else ""
+                groups.setdefault(key, []).append(index)
+        for key, indices in groups.items():
+            given = {name: [columns[name][index] for index in indices] for name in selector.reads}
+            rng = derived_rng(seed, "select", place, key)
+            for index, reason in zip(indices, selector.reasons(given, rng), strict=True):
+                reasons[index] = reason
+    return reasons
+
+
+def _journaled_completion(completion: Completion) -> Sequence[Any]:
+    return [
+        completion.status,
+        completion.reason,
+        completion.text,
+        completion.finish,
+        completion.token_ids,
+        completion.token_logprobs,
+        completion.prompt_tokens,
+        completion.generated_tokens,
+        completion.cost_usd,
+    ]
+
+
+def _summary(sealed: Sealed) -> str:
+    record = sealed.record
+    if sealed.kind == "select":
+        return f"{record['kept']:,} of {sealed.rows:,} rows kept"
+    if sealed.kind == "train":
+        return f"{sealed.rows:,} rows, loss {record['epochs'][-1]['train_loss']:.4f}"
+    return f"{sealed.rows:,} rows"

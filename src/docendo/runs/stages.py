@@ -1,0 +1,290 @@
+"""How a stage is done: found, or worked on chunk by chunk, or written in one go; then sealed."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from docendo.core.errors import StageError
+from docendo.core.protocols import Chunk, Finished, Halved, Request
+from docendo.runs.journal import Journal, JournalDamaged
+from docendo.runs.stored import RowsWriter
+from docendo.runs.workspace import Sealed, StageKey, Workspace
+
+
+@dataclass(slots=True)
+class Cost:
+    """What a stage used up."""
+
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    trained_tokens: int = 0
+    usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a run a stage stands: for people, part of no fingerprint."""
+
+    run: str
+    label: str
+    inputs: Sequence[str] = ()
+    sources: Sequence[str] = ()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of what can change results in their last bits."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("docendo", "torch", "transformers", "tokenizers", "accelerate", "peft", "pyarrow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def storage_faults(what: str) -> Iterator[None]:
+    """Tell a full disk or one that became read-only as what it is. What is sealed or journaled stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise StageError(
+                f"{what} could not be written: {error.strerror}",
+                hint="free space or make the workspace writable, then run the same command: it goes on",
+            ) from error
+        raise
+
+
+def sealed_record(
+    place: Place, *, digest: str, rows: int, cost: Cost, started: float, **more: Any
+) -> dict[str, Any]:
+    """Return what ``stage.json`` says beside what was asked."""
+    return {
+        "digest": digest,
+        "rows": rows,
+        "cost": {
+            "prompt_tokens": cost.prompt_tokens,
+            "generated_tokens": cost.generated_tokens,
+            "trained_tokens": cost.trained_tokens,
+            "usd": cost.usd,
+            "seconds": round(time.time() - started, 3),
+        },
+        "first_made": {"run": place.run, "label": place.label, "at": round(started, 3)},
+        "inputs": sorted(place.inputs),
+        "sources": sorted(place.sources),
+        "versions": versions(),
+        **more,
+    }
+
+
+def written_stage(
+    workspace: Workspace,
+    key: StageKey,
+    place: Place,
+    rows: Callable[[], Iterable[Sequence[Any]]],
+    *,
+    total: int,
+    summary: Callable[[], Mapping[str, Any]] = dict,
+) -> tuple[Sealed, bool]:
+    """Return the stage, writing its rows in one go where it is not there. True: it was there."""
+    found = workspace.sealed(key.name)
+    if found is not None:
+        return found, True
+    with storage_faults(f"stage {key.name}"), workspace.working_on(key) as work:
+        if work is None:
+            return _just_sealed(workspace, key), True
+        started = time.time()
+        workspace.watcher.stage_begins(place.label, rows=total, done=0, unit="rows")
+        writer = RowsWriter(key.kind, work / "rows.parquet")
+        try:
+            for count, values in enumerate(rows(), start=1):
+                writer.write(values)
+                if count % 1024 == 0:
+                    workspace.watcher.stage_advances(rows=1024)
+            digest = writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        record = sealed_record(
+            place, digest=digest, rows=writer.rows, cost=Cost(), started=started, **summary()
+        )
+        return workspace.seal(key, work, record), False
+
+
+def _just_sealed(workspace: Workspace, key: StageKey) -> Sealed:
+    found = workspace.sealed(key.name)
+    if found is None:
+        raise StageError(f"stage {key.name} vanished while this process waited for it")
+    return found
+
+
+@dataclass(slots=True)
+class EngineWork:
+    """What an engine stage needs to know of its kind."""
+
+    requests: Callable[[], Iterable[Request]]
+    plan: Callable[[Iterable[Request]], Iterator[Chunk]]
+    answer: Callable[[Iterable[Chunk]], Iterator[Finished | Halved]]
+    journaled: Callable[[Any], Sequence[Any]]
+    """One result to the JSON values that the journal keeps."""
+    rows: Callable[[Iterable[Any]], Iterable[Sequence[Any]]]
+    """All journaled values, by position, to the stage's rows."""
+    tokens: Callable[[Any], tuple[int, int, float]]
+    """One result to (prompt tokens, generated tokens, dollars)."""
+    has_failed: Callable[[Sequence[Any]], bool] = lambda values: False
+    note: Callable[[Sequence[Any]], str] = lambda results: ""
+    total: int = 0
+    failure_budget: float = 0.5
+    """Share of rows that may fail before the stage gives up."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def engine_stage(
+    workspace: Workspace, key: StageKey, place: Place, work: EngineWork
+) -> tuple[Sealed, bool]:
+    """Return the stage, going on with it chunk by chunk where it is not finished. True: it was there."""
+    found = workspace.sealed(key.name)
+    if found is not None:
+        return found, True
+    with storage_faults(f"stage {key.name}"), workspace.working_on(key) as folder:
+        if folder is None:
+            return _just_sealed(workspace, key), True
+        journal = _opened(workspace, folder / "journal.db")
+        try:
+            return _worked(workspace, key, place, work, folder, journal), False
+        finally:
+            journal.close()
+
+
+def _opened(workspace: Workspace, path: Path) -> Journal:
+    try:
+        return Journal(path)
+    except JournalDamaged as error:
+        for leftover in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            leftover.unlink(missing_ok=True)
+        workspace.set_aside(path, str(error))
+        return Journal(path)
+
+
+def _worked(
+    workspace: Workspace, key: StageKey, place: Place, work: EngineWork, folder: Path, journal: Journal
+) -> Sealed:
+    started = time.time()
+    began = journal.fact("versions")
+    if began is None:
+        journal.remember("versions", versions())
+    elif began != versions():
+        changed = sorted(name for name in {*began, *versions()} if began.get(name) != versions().get(name))
+        workspace.watcher.says(f"{place.label} goes on under other versions of {', '.join(changed)}")
+        journal.remember("continued_under", versions())
+    requests = list(work.requests())
+    if not journal.is_planned:
+        number = {request.position: index for index, request in enumerate(requests)}
+        journal.write_plan(
+            (chunk.id, [number[request.position] for request in chunk.requests])
+            for chunk in work.plan(requests)
+        )
+    number = {request.position: index for index, request in enumerate(requests)}
+    open_chunks = [
+        Chunk(name, tuple(requests[index] for index in indices)) for name, indices in journal.open_chunks()
+    ]
+    watcher = workspace.watcher
+    done = journal.count()
+    watcher.stage_begins(place.label, rows=work.total, done=done, unit="rows")
+    failed: list[str] = []
+    failed_rows = 0
+    halved: list[str] = []
+    if open_chunks:
+        for event in work.answer(open_chunks):
+            if isinstance(event, Halved):
+                journal.halve(
+                    event.chunk.id,
+                    [
+                        (half.id, [number[request.position] for request in half.requests])
+                        for half in event.halves
+                    ],
+                )
+                halved.append(event.chunk.id)
+                watcher.says(f"{place.label}: a batch of {event.chunk.rows} was halved ({event.reason})")
+                continue
+            values = [work.journaled(result) for result in event.results]
+            positions = [
+                request.position + offset for request in event.chunk.requests for offset in range(request.rows)
+            ]
+            journal.finish(event.chunk.id, zip(positions, values, strict=True))
+            broken = sum(1 for one in values if work.has_failed(one))
+            if broken:
+                failed.append(event.chunk.id)
+                failed_rows += broken
+                _check_budget(journal, place, work, failed, failed_rows, values)
+            watcher.stage_advances(
+                rows=len(values),
+                tokens=sum(work.tokens(result)[1] for result in event.results),
+                note=work.note(event.results),
+            )
+    return _sealed_from_journal(workspace, key, place, work, folder, journal, started, halved)
+
+
+def _check_budget(
+    journal: Journal,
+    place: Place,
+    work: EngineWork,
+    failed: Sequence[str],
+    failed_rows: int,
+    values: Sequence[Sequence[Any]],
+) -> None:
+    if failed_rows > work.failure_budget * work.total:
+        journal.reopen(failed)  # asked again by the next try, not believed
+        example = next(one for one in values if work.has_failed(one))
+        raise StageError(
+            f"{place.label}: {failed_rows} of {work.total} requests failed, the last with: {example[1]}",
+            hint="mend the cause and run the same command: what did not fail is kept",
+        )
+
+
+def _sealed_from_journal(
+    workspace: Workspace,
+    key: StageKey,
+    place: Place,
+    work: EngineWork,
+    folder: Path,
+    journal: Journal,
+    started: float,
+    halved: Sequence[str],
+) -> Sealed:
+    writer = RowsWriter(key.kind, folder / "rows.parquet")
+    try:
+        for values in work.rows(journal.rows()):
+            writer.write(values)
+        digest = writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    cost = Cost()
+    for values in journal.rows():
+        prompt, generated, usd = work.tokens(values)
+        cost.prompt_tokens += prompt
+        cost.generated_tokens += generated
+        cost.usd += usd
+    more: dict[str, Any] = dict(work.facts)
+    if halved:
+        more["halved"] = list(halved)
+    if (continued := journal.fact("continued_under")) is not None:
+        more["continued_under"] = continued
+    if writer.rows != work.total:
+        writer.abandon()
+        raise StageError(f"{place.label}: {writer.rows} rows came for {work.total} that were asked")
+    return workspace.seal(
+        key, folder, sealed_record(place, digest=digest, rows=writer.rows, cost=cost, started=started, **more)
+    )

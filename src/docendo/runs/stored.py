@@ -1,0 +1,425 @@
+"""Tables whose rows lie in sealed stages.
+
+A stage's file holds its own columns only, in its input's row order, so texts are stored once and everything
+that is found out later stands beside them by position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from docendo.core.errors import WorkspaceError
+from docendo.core.protocols import Columns
+from docendo.core.records import (
+    Logprobs,
+    Message,
+    Outcome,
+    Problem,
+    Prompt,
+    Sample,
+    Score,
+    Source,
+    Verdict,
+)
+from docendo.core.seeds import canonical, digest_of
+from docendo.core.table import Table
+from docendo.runs.workspace import Sealed
+
+BATCH = 4096
+"""Rows in memory at once when a stage is written or streamed."""
+
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_STRINGS = pa.list_(pa.string())
+_PROBLEM = pa.struct(
+    [
+        ("id", pa.string()),
+        ("question", pa.string()),
+        ("split", pa.string()),
+        ("choices", _STRINGS),
+        ("group", pa.string()),
+        ("parents", _STRINGS),
+    ]
+)
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "sample": pa.schema(
+        [
+            ("id", pa.string()),
+            ("problem", _PROBLEM),
+            ("prompt", _MESSAGES),
+            ("parents", _STRINGS),
+            ("turn", pa.int32()),
+            ("number", pa.int32()),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+            ("text", pa.string()),
+            ("finish", pa.string()),
+            ("token_ids", pa.list_(pa.int32())),
+            ("token_logprobs", pa.list_(pa.float64())),
+            ("prompt_tokens", pa.int32()),
+            ("generated_tokens", pa.int32()),
+            ("tokenizer", pa.string()),
+            ("cost_usd", pa.float64()),
+        ]
+    ),
+    "read": pa.schema(
+        [("id", pa.string()), ("rationale", pa.string()), ("answer", pa.string()), ("is_parsed", pa.bool_())]
+    ),
+    "verify": pa.schema([("id", pa.string()), ("verdict", pa.string()), ("reason", pa.string())]),
+    "evaluate": pa.schema(
+        [
+            ("id", pa.string()),
+            ("problem_id", pa.string()),
+            ("answer", pa.string()),
+            ("verdict", pa.string()),
+            ("reason", pa.string()),
+        ]
+    ),
+    "score": pa.schema([("id", pa.string()), ("score", pa.float64()), ("reason", pa.string())]),
+    "logprobs": pa.schema(
+        [
+            ("id", pa.string()),
+            ("logprobs", pa.list_(pa.float64())),
+            ("tokens", pa.list_(pa.int32())),
+            ("token_logprobs", pa.list_(pa.list_(pa.float64()))),
+        ]
+    ),
+    "select": pa.schema([("id", pa.string()), ("kept", pa.bool_()), ("reason", pa.string())]),
+    "train": pa.schema(
+        [
+            ("prompt", _MESSAGES),
+            ("completion", _MESSAGES),
+            ("prefix", pa.string()),
+            ("weight", pa.float64()),
+            ("token_ids", pa.list_(pa.int32())),
+            ("problem_id", pa.string()),
+            ("parents", _STRINGS),
+        ]
+    ),
+    "train-text": pa.schema(
+        [
+            ("prompt", pa.string()),
+            ("completion", pa.string()),
+            ("prefix", pa.string()),
+            ("weight", pa.float64()),
+            ("token_ids", pa.list_(pa.int32())),
+            ("problem_id", pa.string()),
+            ("parents", _STRINGS),
+        ]
+    ),
+}
+"""The columns of each kind of stage; ``train-text`` where every prompt is plain text."""
+
+
+class RowsWriter:
+    """Write rows (lists of values in the schema's order) to Parquet in blocks, and digest their values."""
+
+    def __init__(self, columns: str, path: Path) -> None:
+        self._schema = SCHEMAS[columns]
+        self._path = path
+        self._state = hashlib.blake2b(digest_size=16)
+        self._pending: list[Sequence[Any]] = []
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="zstd", compression_level=3, write_page_checksum=True
+        )
+        self.rows = 0
+
+    def write(self, values: Sequence[Any]) -> None:
+        """Add a row."""
+        self._state.update(canonical(values))
+        self._state.update(b"\n")
+        self._pending.append(values)
+        self.rows += 1
+        if len(self._pending) == BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        columns = [
+            pa.array(values, type=field.type)
+            for values, field in zip(zip(*self._pending, strict=True), self._schema, strict=True)
+        ]
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._pending = []
+
+    def close(self) -> str:
+        """Finish the file and return the digest of all values in row order."""
+        self._flush()
+        self._writer.close()
+        return self._state.hexdigest()
+
+    def abandon(self) -> None:
+        """Close and delete the file."""
+        self._writer.close()
+        self._path.unlink(missing_ok=True)
+
+
+def stream(sealed: Sealed, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield a stage's rows in blocks, of the named columns where given.
+
+    Raises:
+        WorkspaceError: The file is damaged (its pages carry checksums).
+    """
+    try:
+        with pq.ParquetFile(sealed.rows_path, page_checksum_verification=True) as file:
+            yield from file.iter_batches(
+                batch_size=BATCH, columns=list(columns) if columns is not None else None, use_threads=False
+            )
+    except (OSError, pa.ArrowException) as error:
+        raise WorkspaceError(
+            f"stage {sealed.name} is damaged: {error}",
+            hint=f"run `docendo gc --stage {sealed.name}`, then the same command again: it is made anew",
+        ) from error
+
+
+class Stored(Table[Sample]):
+    """The samples of a sample stage."""
+
+    def __init__(self, sealed: Sealed, *, sources: Iterable[Source], stages: Iterable[str]) -> None:
+        self.sealed = sealed
+        self.sources = frozenset(sources)
+        self.stages = frozenset((*stages, sealed.name))
+        self.bound = sealed.rows
+
+    def __len__(self) -> int:
+        return self.sealed.rows
+
+    def _compute_digest(self) -> str:
+        return self.sealed.digest
+
+    def __iter__(self) -> Iterator[Sample]:
+        last: tuple[Any, ...] | None = None
+        prompt: Prompt | None = None
+        for batch in stream(self.sealed):
+            names = batch.schema.names
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                row = dict(zip(names, values, strict=True))
+                sent = (row["problem"], row["prompt"], row["parents"], row["turn"])
+                if prompt is None or sent != last:
+                    last, prompt = sent, _prompt(*sent)
+                logprobs = row["token_logprobs"]
+                yield Sample(
+                    id=row["id"],
+                    prompt=prompt,
+                    number=row["number"],
+                    text=row["text"],
+                    finish=row["finish"],
+                    status=row["status"],
+                    reason=row["reason"],
+                    token_ids=tuple(row["token_ids"]),
+                    token_logprobs=None if logprobs is None else tuple(logprobs),
+                    prompt_tokens=row["prompt_tokens"],
+                    generated_tokens=row["generated_tokens"],
+                    tokenizer=row["tokenizer"],
+                    cost_usd=row["cost_usd"],
+                )
+
+    def columns(self, names: Sequence[str]) -> Columns:
+        """Return the named columns, reading no others where the names are columns of the file."""
+        paths = {name: _PATHS.get(name) for name in names}
+        if None in paths.values():
+            return super().columns(names)
+        out: dict[str, list[Any]] = {name: [] for name in names}
+        for batch in stream(self.sealed, sorted({path or "" for path in paths.values()})):
+            for name, path in paths.items():
+                out[name].extend(_leaf(batch, path or "").to_pylist())
+        return out
+
+
+_PATHS = {
+    **{
+        name: name
+        for name in ("id", "number", "status", "reason", "text", "finish", "token_ids", "generated_tokens")
+    },
+    "prompt_tokens": "prompt_tokens",
+    "tokenizer": "tokenizer",
+    "problem_id": "problem.id",
+    "problem.id": "problem.id",
+    "problem.split": "problem.split",
+    "problem.group": "problem.group",
+    "question": "problem.question",
+}
+
+
+def _leaf(batch: pa.RecordBatch, path: str) -> pa.Array:
+    head, *rest = path.split(".")
+    array = batch.column(head)
+    for step in rest:
+        array = array.field(step)
+    return array
+
+
+def _prompt(problem: dict[str, Any], messages: list[dict[str, Any]], parents: list[str], turn: int) -> Prompt:
+    about = Problem(
+        problem["id"],
+        problem["question"],
+        problem["split"],
+        tuple(problem["choices"]),
+        problem["group"],
+        tuple(problem["parents"]),
+    )
+    return Prompt(about, tuple(Message(m["role"], m["content"]) for m in messages), tuple(parents), turn)
+
+
+class Beside(Table[Any]):
+    """A table with the columns of a further stage beside it."""
+
+    def __init__(self, rows: Table[Any], sealed: Sealed, *, sources: Iterable[Source] = ()) -> None:
+        self.rows = rows
+        self.sealed = sealed
+        self.sources = rows.sources | frozenset(sources)
+        self.stages = rows.stages | {sealed.name}
+        self.bound = sealed.rows
+
+    def __len__(self) -> int:
+        return self.sealed.rows
+
+    def _compute_digest(self) -> str:
+        return digest_of([self.sealed.kind, self.rows.digest, self.sealed.digest])
+
+    def __iter__(self) -> Iterator[Any]:
+        own = (
+            values
+            for batch in stream(self.sealed)
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        )
+        for row, values in zip(self.rows, own, strict=True):
+            yield self._attach(row, values)
+
+    @abstractmethod
+    def _attach(self, row: Any, values: tuple[Any, ...]) -> Any:
+        """Return the row with this stage's values."""
+
+    own: Mapping[str, str] = {}
+    """Column names of the table that are columns of this stage's file, under which name."""
+
+    def columns(self, names: Sequence[str]) -> Columns:
+        """Return the named columns, each from the stage that has it."""
+        mine = [name for name in names if name in self.own]
+        others = [name for name in names if name not in self.own]
+        out: dict[str, Sequence[Any]] = dict(self.rows.columns(others)) if others else {}
+        if mine:
+            read: dict[str, list[Any]] = {name: [] for name in mine}
+            for batch in stream(self.sealed, sorted({self.own[name] for name in mine})):
+                for name in mine:
+                    read[name].extend(batch.column(self.own[name]).to_pylist())
+            out.update(read)
+        return out
+
+
+class Read(Beside):
+    """Samples with what a Format read off them."""
+
+    own = {name: name for name in ("rationale", "answer", "is_parsed")}
+
+    def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
+        _, rationale, answer, is_parsed = values
+        return replace(row, rationale=rationale, answer=answer, is_parsed=is_parsed)
+
+
+class Verified(Beside):
+    """Samples with verdicts under a name."""
+
+    def __init__(self, rows: Table[Any], sealed: Sealed, *, name: str, source: Source) -> None:
+        super().__init__(rows, sealed, sources=[source])
+        self.name = name
+        self.source = source
+        self.own = {f"verdict:{name}": "verdict"} | ({"verdict": "verdict"} if name == "verdict" else {})
+
+    def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
+        *_, outcome, reason = values
+        verdict = Verdict(Outcome(outcome), reason, self.source)
+        return replace(row, verdicts={**row.verdicts, self.name: verdict})
+
+
+class Scored(Beside):
+    """Samples with scores under a name."""
+
+    def __init__(self, rows: Table[Any], sealed: Sealed, *, name: str, source: Source) -> None:
+        super().__init__(rows, sealed, sources=[source])
+        self.name = name
+        self.source = source
+        self.own = {f"score:{name}": "score"}
+
+    def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
+        _, value, reason = values
+        return replace(row, scores={**row.scores, self.name: Score(value, reason, self.source)})
+
+
+class WithLogprobs(Beside):
+    """Rows with log-probabilities: of a Sample's own text or of continuations, under a name."""
+
+    def __init__(self, rows: Table[Any], sealed: Sealed, *, name: str) -> None:
+        super().__init__(rows, sealed)
+        self.name = name
+
+    def _attach(self, row: Any, values: tuple[Any, ...]) -> Any:
+        _, sums, tokens, by_token = values
+        found = Logprobs(
+            tuple(sums),
+            tuple(tokens),
+            None if by_token is None else tuple(tuple(one) for one in by_token),
+        )
+        return replace(row, logprobs={**row.logprobs, self.name: found}) if isinstance(row, Sample) else (row, found)
+
+
+class Selected(Table[Any]):
+    """The kept rows of a select stage, or the dropped ones."""
+
+    def __init__(self, rows: Table[Any], sealed: Sealed, *, kept: bool = True) -> None:
+        self.rows = rows
+        self.sealed = sealed
+        self.kept = kept
+        self.sources = rows.sources
+        self.stages = rows.stages | {sealed.name}
+        self.bound = len(self)
+
+    def __len__(self) -> int:
+        kept = self.sealed.record["kept"]
+        return kept if self.kept else self.sealed.rows - kept
+
+    def _flags(self) -> Iterator[bool]:
+        for batch in stream(self.sealed, ["kept"]):
+            for flag in batch.column("kept").to_pylist():
+                yield flag is self.kept
+
+    def __iter__(self) -> Iterator[Any]:
+        return compress(self.rows, self._flags())
+
+    def _compute_digest(self) -> str:
+        return digest_of(["select", self.kept, self.rows.digest, self.sealed.digest])
+
+    def columns(self, names: Sequence[str]) -> Columns:
+        """Return the named columns of these rows."""
+        flags = list(self._flags())
+        return {name: list(compress(values, flags)) for name, values in self.rows.columns(names).items()}
+
+    @property
+    def dropped(self) -> Selected:
+        """The rows that were not kept."""
+        return Selected(self.rows, self.sealed, kept=not self.kept)
+
+    def reasons(self) -> Mapping[str, int]:
+        """Return how many rows were dropped for each reason, the most frequent first."""
+        return self.sealed.record["reasons"]
+
+
+def row_ids(table: Table[Any]) -> Callable[[], Iterator[str]]:
+    """Return what yields an id for each row: the row's own where it has one, else its place."""
+
+    def ids() -> Iterator[str]:
+        for place, row in enumerate(table):
+            found = getattr(row, "id", None)
+            yield found if isinstance(found, str) else str(place)
+
+    return ids

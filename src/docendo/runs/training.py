@@ -1,0 +1,340 @@
+"""The train verb: rows become Examples, are held against the evaluation splits, and become a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from docendo.core.errors import NothingToLearn, StageError
+from docendo.core.losses import Loss, Optimizer
+from docendo.core.parts import identity_of
+from docendo.core.protocols import Format, TrainedEpoch, TrainingStep
+from docendo.core.records import Checkpoint, Example, Label, Model, Problem, Sample
+from docendo.core.seeds import digest_of, digest_of_rows
+from docendo.core.table import Table
+from docendo.runs.plan import PlannedStage
+from docendo.runs.stages import Cost, Place, sealed_record, storage_faults
+from docendo.runs.stored import RowsWriter, Selected
+from docendo.runs.workspace import Sealed, StageKey, Workspace, write_durably
+from docendo.selectors.ended import Ended
+from docendo.selectors.overlap import Overlap
+
+if TYPE_CHECKING:
+    from docendo.runs.run import Run
+
+EVALUATION_SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """What `Run.train` was asked."""
+
+    start: Model
+    rows: Table[Any]
+    loss: Loss
+    optimizer: Optimizer
+    epochs: int
+    held_out: Table[Any] | None
+    name: str
+
+
+def train_stage(run: Run, request: TrainRequest) -> Model:
+    """Do what `Run.train` says."""
+    start = request.start
+    sources = request.rows.sources | start.sources
+    if not request.rows.is_known or not start.checkpoint.digest:
+        run.unknown("train", request.name, request.rows.bound, sources, request.rows)
+        return _model(run, start, sources, None)
+    shape = run.format_of(start)
+    examples = request.rows.map(_as_example(shape, start))
+    clean = run.selected(
+        examples, [Ended(), _overlap(run)], f"{request.name}-contamination", is_own=False
+    )
+    if not clean.is_known:
+        run.unknown("train", request.name, clean.bound, sources, request.rows)
+        return _model(run, start, sources, None)
+    assert isinstance(clean, Selected)
+    run.contamination.append(
+        {"stage": run.label(request.name), "rows": len(examples), "dropped": dict(clean.reasons())}
+    )
+    if len(clean) == 0:
+        raise NothingToLearn(
+            f"{run.label(request.name)}: no row is left to learn from",
+            hint="nothing was kept; draw more samples, raise the temperature, or start from a better model",
+        )
+    held_out = None if request.held_out is None else request.held_out.map(_as_example(shape, start))
+    trainer = run.trainer()
+    key = StageKey(
+        "train",
+        {
+            "version": 1,
+            "start": start.checkpoint.digest,
+            "trainer": dict(trainer.signature),
+            "loss": identity_of(request.loss),
+            "optimizer": identity_of(request.optimizer),
+            "epochs": request.epochs,
+            "seed": run.seed,
+            "rows": digest_of_rows(clean),
+            "held_out": None if held_out is None else held_out.digest,
+        },
+    )
+    if run.plan is not None:
+        found = run.workspace.sealed(key.name)
+        run.plan.note(PlannedStage(run.label(request.name), "train", len(clean), True, found is not None))
+        return _model(run, start, sources, found)
+    place = Place(run.name, run.label(request.name), sorted(clean.stages), sorted(s.value for s in sources))
+
+    def train(work: Path) -> dict[str, Any]:
+        run.be_there(start.checkpoint)
+        return _trained(run, key, request, clean, held_out, work, place)
+
+    found = run.workspace.sealed(key.name)
+    reused = found is not None
+    if found is None:
+        with storage_faults(f"stage {key.name}"), run.workspace.working_on(key) as work:
+            if work is not None:
+                found = run.workspace.seal(key, work, train(work))
+            else:
+                found = run.workspace.sealed(key.name)
+    if found is None:
+        raise StageError(f"stage {key.name} vanished while this process waited for it")
+    run.record(found, place, reused)
+    run.remakes[found.record["checkpoint"]["digest"]] = _remake(run.workspace, key, found, train)
+    return _model(run, start, sources, found)
+
+
+def _as_example(shape: Format, start: Model) -> Callable[..., Example]:
+    """Return what makes an Example of a Sample, of a Problem and its Label, or of an Example."""
+
+    def example(row: Sample | Problem | Example, label: Label | None = None) -> Example:
+        if isinstance(row, Example):
+            return row
+        if isinstance(row, Sample):
+            shared = row.tokenizer == start.checkpoint.tokenizer
+            return Example(
+                row.prompt.messages,
+                completion=row.text,
+                token_ids=row.token_ids if shared else (),
+                problem_id=row.problem.id,
+                parents=(row.id,),
+                is_ended=row.finish == "stop",
+            )
+        if label is None:
+            raise TypeError("a Problem can be learned from only with its Label: join the labels first")
+        prompt = shape.prompt(row, start.context)
+        return Example(
+            prompt.messages, completion=shape.target(label.solution, label.answer), problem_id=row.id
+        )
+
+    return example
+
+
+def _overlap(run: Run) -> Overlap:
+    splits = [split for split in EVALUATION_SPLITS if split in run.task.splits]
+    return Overlap.of({split: [problem.question for problem in run.problems(split)] for split in splits})
+
+
+def _trained(
+    run: Run,
+    key: StageKey,
+    request: TrainRequest,
+    rows: Table[Example],
+    held_out: Table[Example] | None,
+    work: Path,
+    place: Place,
+) -> dict[str, Any]:
+    started = time.time()
+    count, digest = _write_rows(rows, work / "rows.parquet")
+    if held_out is not None:
+        _write_rows(held_out, work / "held_out.parquet")
+    watcher = run.watcher
+    final = run.workspace.checkpoints / key.fingerprint
+    growing = final.with_name(f"{final.name}.work")
+    begun = False
+    last = TrainingStep(0, 0, 0.0, 0)
+
+    def report(step: TrainingStep) -> None:
+        nonlocal begun, last
+        if not begun:
+            watcher.stage_begins(place.label, rows=step.steps, done=step.step - 1, unit="steps")
+            begun = True
+        watcher.stage_advances(rows=1, tokens=step.tokens - last.tokens, note=f"loss {step.loss:.3f}")
+        last = step
+
+    if not (final / "train.json").exists():
+        epochs = list(
+            run.trainer().train(
+                Path(request.start.checkpoint.location),
+                work / "rows.parquet",
+                request.loss,
+                request.optimizer,
+                epochs=request.epochs,
+                seed=run.seed,
+                folder=growing,
+                held_out=work / "held_out.parquet" if held_out is not None else None,
+                report=report,
+            )
+        )
+        _publish(epochs, final)
+        shutil.rmtree(growing)
+    made = orjson.loads((final / "train.json").read_bytes())
+    return sealed_record(
+        place,
+        digest=digest_of([digest, made["epochs"]]),
+        rows=count,
+        cost=Cost(trained_tokens=sum(epoch["learned_tokens"] for epoch in made["epochs"])),
+        started=started,
+        **made,
+    )
+
+
+def _publish(epochs: Sequence[TrainedEpoch], final: Path) -> None:
+    """Lay out the finished checkpoint: the chosen epoch on top, the others in ``epoch-K``; then rename."""
+    from docendo.engines.checkpoints import open_checkpoint
+
+    losses = [epoch.held_out_loss for epoch in epochs]
+    if None in losses:
+        chosen = len(epochs) - 1
+    else:
+        chosen = min(range(len(epochs)), key=lambda index: losses[index] or 0.0)
+    sealing = final.with_name(f"{final.name}.sealing")
+    shutil.rmtree(sealing, ignore_errors=True)
+    sealing.mkdir(parents=True)
+    listed: list[dict[str, Any]] = []
+    for index, epoch in enumerate(epochs):
+        place = sealing if index == chosen else sealing / f"epoch-{epoch.epoch}"
+        place.mkdir(exist_ok=True)
+        for file in sorted(epoch.folder.iterdir()):
+            os.link(file, place / file.name)
+        made = open_checkpoint(str(place))
+        listed.append(
+            {
+                "epoch": epoch.epoch,
+                "folder": "." if index == chosen else place.name,
+                "digest": made.digest,
+                "tokenizer": made.tokenizer,
+                "steps": epoch.steps,
+                "learned_tokens": epoch.learned_tokens,
+                "train_loss": epoch.train_loss,
+                "held_out_loss": epoch.held_out_loss,
+                "rows": epoch.rows,
+                "dropped": dict(epoch.dropped),
+            }
+        )
+    files = {
+        str(file.relative_to(sealing)): file.stat().st_size
+        for file in sorted(sealing.rglob("*"))
+        if file.is_file()
+    }
+    digest = listed[chosen]["digest"]
+    record = {"checkpoint": {"digest": digest, "folder": final.name, "files": files}, "epochs": listed}
+    write_durably(sealing / "train.json", orjson.dumps(record, option=orjson.OPT_INDENT_2))
+    sealing.rename(final)
+
+
+def _write_rows(rows: Table[Example], path: Path) -> tuple[int, str]:
+    is_plain = all(message.role == "text" for row in rows for message in row.prompt)
+    writer = RowsWriter("train-text" if is_plain else "train", path)
+    for row in rows:
+        writer.write(_plain(row) if is_plain else _chat(row))
+    return writer.rows, writer.close()
+
+
+def _plain(row: Example) -> Sequence[Any]:
+    text = "".join(message.content for message in row.prompt)
+    return text, row.completion, "", row.weight, row.token_ids, row.problem_id, row.parents
+
+
+def _chat(row: Example) -> Sequence[Any]:
+    last = row.prompt[-1]
+    prefix = last.content if last.role == "assistant" else ""
+    before = row.prompt[:-1] if prefix else row.prompt
+    whole = (prefix + (row.completion or "")).lstrip()
+    return (
+        [{"role": message.role, "content": message.content} for message in before],
+        [{"role": "assistant", "content": whole}],
+        prefix,
+        row.weight,
+        row.token_ids,
+        row.problem_id,
+        row.parents,
+    )
+
+
+def _remake(
+    workspace: Workspace, key: StageKey, sealed: Sealed, train: Callable[[Path], dict[str, Any]]
+) -> Callable[[], None]:
+    """Return what trains again where the checkpoint's folder is gone, and compares with what was recorded."""
+
+    def remake() -> None:
+        final = workspace.checkpoints / key.fingerprint
+        why = checkpoint_fault(workspace, sealed.record)
+        if not why:
+            return
+        workspace.watcher.says(f"checkpoint {final.name} {why}: it is trained again")
+        if final.exists():
+            workspace.set_aside(final, why)
+        work = workspace.stages / f"{key.name}.remake"
+        work.mkdir(exist_ok=True)
+        try:
+            record = train(work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        if record["checkpoint"]["digest"] != sealed.record["checkpoint"]["digest"]:
+            workspace.set_aside(sealed.folder, "its checkpoint was made again and came out different")
+            raise StageError(
+                f"checkpoint {final.name} was made again and came out different from the one recorded",
+                hint="other library versions or another machine; run the same command again: "
+                "what depends on it is computed anew",
+            )
+
+    return remake
+
+
+def checkpoint_fault(workspace: Workspace, record: Mapping[str, Any]) -> str:
+    """Return what is wrong with a train stage's checkpoint on disk; empty where nothing is."""
+    made = record["checkpoint"]
+    folder = workspace.checkpoints / made["folder"]
+    if not folder.is_dir():
+        return "is gone"
+    for name, size in made["files"].items():
+        file = folder / name
+        if not file.is_file():
+            return f"lacks {name}"
+        if file.stat().st_size != size:
+            return f"has {name} with {file.stat().st_size} bytes, expected {size}"
+    return ""
+
+
+def _model(run: Run, start: Model, sources: frozenset[Any], sealed: Sealed | None) -> Model:
+    from docendo.runs.run import UNKNOWN
+
+    if sealed is None:
+        unknown = Model(UNKNOWN, start.context, (), sources)
+        return replace(unknown, snapshots=(unknown,))
+    record = sealed.record
+    folder = run.workspace.checkpoints / record["checkpoint"]["folder"]
+
+    def of(epoch: Mapping[str, Any]) -> Model:
+        place = folder if epoch["folder"] == "." else folder / epoch["folder"]
+        label = record["first_made"]["label"]
+        checkpoint = Checkpoint(
+            digest=epoch["digest"],
+            tokenizer=epoch["tokenizer"],
+            root=start.checkpoint.root,
+            engine=start.checkpoint.engine,
+            name=label if epoch["folder"] == "." else f"{label} epoch {epoch['epoch']}",
+            location=str(place),
+        )
+        return Model(checkpoint, start.context, (), sources)
+
+    snapshots = tuple(of(epoch) for epoch in record["epochs"])
+    chosen = next(model for model, epoch in zip(snapshots, record["epochs"], strict=True) if epoch["folder"] == ".")
+    return replace(chosen, snapshots=snapshots)

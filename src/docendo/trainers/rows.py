@@ -1,0 +1,334 @@
+"""Training rows: from a Parquet file to flat arrays of token ids, and from these to batches.
+
+Rows are read a thousand at a time and kept as arrays of 4 bytes a token, so that a million rows fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from docendo.core.errors import DataError, ModelError
+from docendo.core.records import Message
+from docendo.engines.tokenizer import Tokenizer
+from docendo.trainers.objectives import Batch, Objective
+
+TOO_LONG = "too long"
+WEIGHTLESS = "weight 0"
+
+_READ_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a model can take."""
+
+    vocabulary: int
+    """Token ids are below it."""
+    length: int
+    """Tokens of a sequence, at most."""
+
+    @classmethod
+    def of(cls, start: Path, tokenizer: Tokenizer, max_length: int) -> Limits:
+        """Read the vocabulary and the context length of a checkpoint directory.
+
+        Raises:
+            ModelError: There is no readable ``config.json``.
+        """
+        path = start / "config.json"
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+            config = config.get("text_config", config)
+        except (OSError, ValueError, AttributeError) as error:
+            raise ModelError(
+                f"cannot read {path}: {error}", hint="expected a checkpoint directory in Hugging Face format"
+            ) from error
+        context = config.get("max_position_embeddings") or config.get("n_positions") or max_length
+        return cls(config.get("vocab_size") or tokenizer.vocabulary, min(max_length, context))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Token ids and numbers of training rows, in a few flat arrays.
+
+    Row r has the sequences ``r * texts`` to ``(r + 1) * texts - 1``; sequence s is
+    ``tokens[bounds[s]:bounds[s + 1]]``, and the tokens from ``prompts[s]`` on are learned.
+    """
+
+    tokens: NDArray[np.int32]
+    bounds: NDArray[np.int64]
+    prompts: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    numbers: Mapping[str, NDArray[np.float64]]
+    """[row, place], by column."""
+    per_token: Mapping[str, NDArray[np.float64]]
+    """[learned token], all rows end to end, by column."""
+    texts: int
+    pad_id: int
+    dropped: Mapping[str, int]
+    """Rows that were left out, by reason."""
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of the longest sequence of each row."""
+        return np.diff(self.bounds).reshape(-1, self.texts).max(axis=1)
+
+    @property
+    def learned(self) -> NDArray[np.int64]:
+        """Learned tokens of each row."""
+        return (np.diff(self.bounds) - self.prompts).reshape(-1, self.texts).sum(axis=1)
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that training looks at."""
+        state = hashlib.blake2b(digest_size=16)
+        columns = (*self.numbers.values(), *self.per_token.values())
+        for values in (self.tokens, self.bounds, self.prompts, self.weights, *columns):
+            state.update(np.ascontiguousarray(values).data)
+        return state.hexdigest()
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Return some rows as tensors, padded on the right to the longest of them."""
+        sequences = (rows[:, None] * self.texts + np.arange(self.texts)).ravel()
+        begins, ends = self.bounds[sequences], self.bounds[sequences + 1]
+        shape = (len(sequences), int((ends - begins).max()))
+        ids = np.full(shape, self.pad_id, dtype=np.int64)
+        learned = np.zeros(shape, dtype=np.bool_)
+        for place, (begin, end, prompt) in enumerate(zip(begins, ends, self.prompts[sequences], strict=True)):
+            ids[place, : end - begin] = self.tokens[begin:end]
+            learned[place, prompt : end - begin] = True
+        return Batch(
+            ids=torch.from_numpy(ids),
+            learned=torch.from_numpy(learned),
+            weights=torch.from_numpy(self.weights[rows].astype(np.float32)),
+            numbers={name: torch.from_numpy(column[rows].astype(np.float32)) for name, column in self.numbers.items()},
+            per_token={name: self._per_token(column, rows) for name, column in self.per_token.items()},
+        )
+
+    def _per_token(self, column: NDArray[np.float64], rows: NDArray[np.int64]) -> torch.Tensor:
+        ends = np.cumsum(self.learned)
+        parts = [column[end - count : end] for end, count in zip(ends[rows], self.learned[rows], strict=True)]
+        return torch.from_numpy(np.concatenate(parts).astype(np.float32))
+
+    def sequence(self, row: int) -> NDArray[np.int32]:
+        """Return the token ids of the first sequence of a row."""
+        place = row * self.texts
+        return self.tokens[self.bounds[place] : self.bounds[place + 1]]
+
+    def prompt(self, row: int) -> NDArray[np.int32]:
+        """Return the token ids before the learned ones of the first sequence of a row."""
+        return self.sequence(row)[: self.prompts[row * self.texts]]
+
+
+def read_rows(path: Path, objective: Objective, tokenizer: Tokenizer, limits: Limits) -> Rows:
+    """Read, check and tokenise the training rows of a Parquet file.
+
+    Columns:
+
+    - ``prompt``: a list of ``{role, content}``, or a string, which is put without chat template.
+    - The objective's texts, ``completion`` for most: a list with one assistant message that holds the whole of
+      the model's turn, or a string.
+    - ``prefix`` (optional): the part of the model's turn that was given to it: not learned.
+    - ``weight`` (optional): multiplies the row's loss. 1 where there is no such column.
+    - ``token_ids`` (optional; ``chosen_token_ids`` for a text ``chosen``): ids after the prefix as they were
+      sampled, with the end token. Where the list is there and not empty, exactly these are learned; otherwise the
+      text is tokenised and ended.
+    - The objective's numbers and per-token numbers.
+
+    Rows that are longer than the limit, and rows of weight 0, are left out and counted.
+
+    Args:
+        path: The Parquet file.
+        objective: Says which columns are read.
+        tokenizer: The tokenizer of the checkpoint that training starts from.
+        limits: Its vocabulary and greatest length.
+
+    Raises:
+        DataError: The file or a column is missing, or a row cannot be learned from; names row and reason.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot read training rows {path}: {error}", hint="expected a Parquet file") from error
+    with file:
+        there = set(file.schema_arrow.names)
+        needed = ("prompt", *objective.texts, *objective.numbers, *objective.per_token)
+        if missing := [name for name in needed if name not in there]:
+            raise DataError(
+                f"training rows {path.name} have no column {', '.join(missing)}; found: {', '.join(sorted(there))}"
+            )
+        optional = ("prefix", "weight", "problem_id", *(_ids_column(text) for text in objective.texts))
+        columns = [*needed, *(name for name in optional if name in there)]
+        collector = _Collector(objective, tokenizer, limits, path.name)
+        for batch in file.iter_batches(batch_size=_READ_ROWS, columns=columns):
+            collector.add(batch.to_pylist())
+    return collector.rows()
+
+
+def _ids_column(text: str) -> str:
+    return "token_ids" if text == "completion" else f"{text}_token_ids"
+
+
+class _Collector:
+    """Takes rows and grows the arrays."""
+
+    def __init__(self, objective: Objective, tokenizer: Tokenizer, limits: Limits, source: str) -> None:
+        self.objective = objective
+        self.tokenizer = tokenizer
+        self.limits = limits
+        self.source = source
+        self.seen = 0
+        self.tokens = array("i")
+        self.bounds = array("q", [0])
+        self.prompts = array("i")
+        self.weights = array("d")
+        self.numbers = {name: array("d") for name in objective.numbers}
+        self.per_token = {name: array("d") for name in objective.per_token}
+        self.widths: dict[str, int] = {}
+        self.dropped = {TOO_LONG: 0, WEIGHTLESS: 0}
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        prompts = [self._messages(row, place) for place, row in enumerate(rows, start=self.seen)]
+        prompt_ids = self.tokenizer.prompts_ids(prompts)
+        texts = [list(self._completions(rows, prompts, text)) for text in self.objective.texts]
+        for place, (row, before, *after) in enumerate(zip(rows, prompt_ids, *texts, strict=True), start=self.seen):
+            if not before:
+                raise self._fault(place, row, "its prompt has no token, so nothing stands before the first one")
+            self._add(place, row, before, after)
+        self.seen += len(rows)
+
+    def rows(self) -> Rows:
+        count = len(self.weights)
+        return Rows(
+            tokens=np.frombuffer(self.tokens, dtype=np.int32),
+            bounds=np.frombuffer(self.bounds, dtype=np.int64),
+            prompts=np.frombuffer(self.prompts, dtype=np.int32),
+            weights=np.frombuffer(self.weights, dtype=np.float64),
+            numbers={
+                name: np.frombuffer(values, dtype=np.float64).reshape(count, -1 if count else 1)
+                for name, values in self.numbers.items()
+            },
+            per_token={name: np.frombuffer(values, dtype=np.float64) for name, values in self.per_token.items()},
+            texts=len(self.objective.texts),
+            pad_id=self.tokenizer.pad_id,
+            dropped={reason: count for reason, count in self.dropped.items() if count},
+        )
+
+    def _messages(self, row: dict[str, Any], place: int) -> tuple[Message, ...]:
+        prompt, prefix = row["prompt"], row.get("prefix") or ""
+        if isinstance(prompt, str):
+            return (Message("text", prompt + prefix),)
+        if not prompt or not all(turn.get("role") and turn.get("content") is not None for turn in prompt):
+            raise self._fault(place, row, f"its prompt is {_short(prompt)}; expected messages or a text")
+        messages = tuple(Message(turn["role"], turn["content"]) for turn in prompt)
+        return (*messages, Message("assistant", prefix)) if prefix else messages
+
+    def _completions(
+        self, rows: Sequence[dict[str, Any]], prompts: Sequence[tuple[Message, ...]], text: str
+    ) -> Iterator[list[int]]:
+        """Yield the ids to be learned of one text of each row: as sampled where they are there."""
+        said = [self._said(row, place, text) for place, row in enumerate(rows, start=self.seen)]
+        sampled = [row.get(_ids_column(text)) for row in rows]
+        made = iter(
+            self.tokenizer.completions_ids(
+                [pair for *pair, ids in zip(prompts, said, sampled, strict=True) if not ids]  # type: ignore[misc]
+            )
+        )
+        for ids in sampled:
+            yield ids or next(made)
+
+    def _said(self, row: dict[str, Any], place: int, text: str) -> str:
+        """Return what the model is to say after the prefix."""
+        value, prefix = row[text], row.get("prefix") or ""
+        if not isinstance(value, str):
+            if not value or len(value) != 1 or value[0].get("role") != "assistant":
+                raise self._fault(place, row, f"its {text} is {_short(value)}; expected one assistant message")
+            value = value[0].get("content") or ""
+        if not value.startswith(prefix):
+            raise self._fault(
+                place, row, f"its {text} {_short(value)} does not begin with its prefix {_short(prefix)}"
+            )
+        if len(value) == len(prefix):
+            raise self._fault(place, row, f"its {text} is empty" + (" after the prefix" if prefix else ""))
+        return value[len(prefix) :]
+
+    def _add(self, place: int, row: dict[str, Any], before: list[int], after: list[list[int]]) -> None:
+        weight = row.get("weight", 1.0)
+        if weight is None or not math.isfinite(weight) or weight < 0:
+            raise self._fault(place, row, f"its weight is {weight}; expected a finite number of at least 0")
+        for text, ids in zip(self.objective.texts, after, strict=True):
+            if ids[-1] not in self.tokenizer.end_ids:
+                raise self._fault(
+                    place,
+                    row,
+                    f"its {text} ends with token {ids[-1]}, which is not an end token "
+                    f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}), so the model would not learn to stop",
+                    hint="drop samples that did not finish with 'stop'",
+                )
+            low, high = min(ids), max(ids)
+            if low < 0 or high >= self.limits.vocabulary:
+                raise self._fault(
+                    place,
+                    row,
+                    f"its {text} has token id {low if low < 0 else high}; the model's vocabulary is "
+                    f"0 to {self.limits.vocabulary - 1}",
+                    hint="were the samples drawn from a model with another tokenizer?",
+                )
+        numbers = {name: self._numbers(place, row, name) for name in self.objective.numbers}
+        per_token = {name: self._per_token(place, row, name, len(after[0])) for name in self.objective.per_token}
+        if weight == 0:
+            self.dropped[WEIGHTLESS] += 1
+            return
+        if len(before) + max(map(len, after)) > self.limits.length:
+            self.dropped[TOO_LONG] += 1
+            return
+        for ids in after:
+            self.tokens.extend(itertools.chain(before, ids))
+            self.bounds.append(len(self.tokens))
+            self.prompts.append(len(before))
+        self.weights.append(weight)
+        for name, values in numbers.items():
+            self.numbers[name].extend(values)
+        for name, values in per_token.items():
+            self.per_token[name].extend(values)
+
+    def _numbers(self, place: int, row: dict[str, Any], name: str) -> list[float]:
+        values = row[name] if isinstance(row[name], list) else [row[name]]
+        width = self.widths.setdefault(name, len(values))
+        if len(values) != width or not all(value is not None and math.isfinite(value) for value in values):
+            raise self._fault(place, row, f"its {name} is {_short(row[name])}; expected finite numbers, {width} of them")
+        return values
+
+    def _per_token(self, place: int, row: dict[str, Any], name: str, count: int) -> list[float]:
+        values = row[name]
+        if values is None or len(values) != count or not all(map(math.isfinite, values)):
+            raise self._fault(
+                place, row, f"its {name} is {_short(values)}; expected a finite number for each of {count} learned tokens"
+            )
+        return values
+
+    def _fault(self, place: int, row: dict[str, Any], reason: str, *, hint: str = "") -> DataError:
+        problem = f" (problem {row['problem_id']})" if row.get("problem_id") else ""
+        return DataError(f"row {place} of {self.source}{problem}: {reason}", hint=hint)
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
