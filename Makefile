@@ -42,7 +42,7 @@ check: .venv/installed-dev ## format, lint, types, import contracts, tests: what
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --quiet
 
 bench: .venv/installed-dev ## measure, and write benchmarks/results.json

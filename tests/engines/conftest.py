@@ -58,3 +58,35 @@ def write_tokenizer(folder: Path, *, template: str | None = LAB_TEMPLATE, **spec
 def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the tokenizer of the built-in models' kind."""
     return write_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+def write_model(folder: Path, kind: str = "llama", *, seed: int = 0, **settings: Any) -> Path:
+    """Write a random checkpoint of two layers with grouped queries; biases and norms are random too."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    write_tokenizer(folder)
+    torch.manual_seed(seed)
+    sizes: dict[str, Any] = {
+        "vocab_size": 320,
+        "hidden_size": 48,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 2,
+        "initializer_range": 0.3,
+        "tie_word_embeddings": kind == "llama",
+    }
+    model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **{**sizes, **settings}))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("bias"):
+                weight.normal_(0, 0.5)
+            elif "norm" in name:
+                weight.uniform_(0.5, 1.5)
+    model.save_pretrained(str(folder))
+    return folder

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from docendo.metrics import intervals
 from docendo.metrics.intervals import (
     Interval,
     bootstrap_interval,
@@ -56,6 +57,14 @@ def test_t_interval_agrees_with_scipy(values: list[float], level: float) -> None
     half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * error
     expected = (fmean(values) - half, fmean(values) + half)
     assert ends(t_interval(values, level=level)) == pytest.approx(expected, rel=1e-9, abs=1e-11)
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_the_beta_function_meets_its_two_sides_without_a_gap(a: int, b: int) -> None:
+    # where the fraction changes sides, at x = (a + 1) / (a + b + 2)
+    for x in (edge := (a + 1) / (a + b + 2), edge - 1e-12, edge + 1e-12):
+        ours = intervals._beta_cdf(x, a, b)  # pyright: ignore[reportPrivateUsage]
+        assert ours == pytest.approx(scipy.special.betainc(a, b, x), abs=1e-12)
 
 
 def test_wilson_by_hand() -> None:

@@ -117,9 +117,10 @@ def test_several_seeds_report_the_hull_of_three_intervals() -> None:
     second = [[float(rng.random() < 0.5) for _ in range(80)] for _ in range(3)]
     result = compare(first, second, n_resamples=500)
     gaps = [sum(a) / 80 - sum(b) / 80 for a, b in zip(first, second, strict=True)]
-    assert result.over_seeds == t_interval(gaps)
+    over_seeds = t_interval(gaps)
+    assert result.over_seeds == over_seeds
     assert result.difference == pytest.approx(sum(gaps) / 3)
-    assert result.interval == result.bootstrap.hull(result.discordant, result.over_seeds)
+    assert result.interval == result.bootstrap.hull(result.discordant, over_seeds)
     assert len(result.mcnemar_p_S) == 3
 
 

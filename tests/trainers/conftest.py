@@ -1,93 +1,20 @@
-"""A tiny random model with its tokenizer, and training rows: real files, made in a moment."""
+"""A tiny model that every test here may start from."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import torch
 
-TEMPLATE = (
-    "<s>{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}\nA:"
-    "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
-)
-BOS, EOS, PAD = 0, 1, 2
-
-Row = dict[str, Any]
-WriteRows = Callable[[Sequence[Row]], Path]
-
-
-def write_tokenizer(folder: Path) -> None:
-    """Write a byte-level tokenizer without merges: 259 ids."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    symbols = ["<s>", "</s>", "<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    backend = Tokenizer(models.BPE(vocab={symbol: place for place, symbol in enumerate(symbols)}, merges=[]))
-    backend.add_special_tokens(symbols[:3])
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
-    PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>", chat_template=TEMPLATE
-    ).save_pretrained(str(folder))
-
-
-def write_model(folder: Path, *, dropout: float = 0.0, seed: int = 0) -> Path:
-    """Write a Llama of two layers with random weights, its tokenizer and its generation settings."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        attention_dropout=dropout,
-        bos_token_id=BOS,
-        eos_token_id=EOS,
-        pad_token_id=PAD,
-    )
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    write_tokenizer(folder)
-    return folder
-
-
-def row(question: str, answer: str, **columns: Any) -> Row:
-    """Return a training row as a run writes it."""
-    return {
-        "prompt": [{"role": "user", "content": question}],
-        "completion": [{"role": "assistant", "content": answer}],
-        "prefix": "",
-        "weight": 1.0,
-        "token_ids": [],
-        "problem_id": question,
-        "parents": [],
-        **columns,
-    }
-
-
-def sums(count: int) -> list[Row]:
-    """Return rows of different lengths."""
-    return [row(f"{i} + {i * i}", f"{i} plus {i * i} is {i + i * i}." * (1 + i % 3)) for i in range(count)]
+from docendo.engines.tokenizer import Tokenizer
+from tests.trainers.tiny import write_model
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Compute with one thread: many tests share the machine."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -96,25 +23,10 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint directory."""
+    """A checkpoint directory with random weights."""
     return write_model(tmp_path_factory.mktemp("start"))
 
 
-@pytest.fixture
-def write_rows(tmp_path: Path) -> WriteRows:
-    """Write rows to a Parquet file; another file for each call."""
-    written: list[Path] = []
-
-    def write(rows: Sequence[Row]) -> Path:
-        written.append(tmp_path / f"rows-{len(written)}.parquet")
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        for name, kind in (("token_ids", pa.list_(pa.int32())), ("parents", pa.list_(pa.string()))):
-            if name in columns:
-                columns[name] = pa.array(columns[name], kind)
-        pq.write_table(pa.table(columns), written[-1])
-        return written[-1]
-
-    return write
-
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+@pytest.fixture(scope="session")
+def tokenizer(start: Path) -> Tokenizer:
+    return Tokenizer.load(start)

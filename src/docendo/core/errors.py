@@ -1,17 +1,17 @@
 """What can go wrong, in few categories.
 
-    DocendoError                a message and, where there is one, a hint
-    |- UserError                the user can mend it; the command line ends with code 2, without a traceback
-    |  |- SettingError          a setting, or several, with a value that cannot be
-    |  |- UnknownNameError      a name that is not registered
-    |  |- DataError             a file or a row that cannot be read as what it should be
-    |  |- ModelError            a checkpoint that is missing, incomplete or not to be trusted
-    |  |- WorkspaceError        a workspace that cannot be used
-    |  `- GoldAccessError       a recipe asked for what only `evaluate` may see
-    |- StageError               a stage ran and could not be finished; what is done stays done
-    |- NothingToLearn           no training row is left; the run ends properly with this as its message
-    |- BudgetReached            a cap on money or requests was reached between two chunks
-    `- PlanEnds                 a plan came to a point where only real rows can tell how it goes on
+DocendoError                a message and, where there is one, a hint
+|- UserError                the user can mend it; the command line ends with code 2, without a traceback
+|  |- SettingError          a setting, or several, with a value that cannot be
+|  |- UnknownNameError      a name that is not registered
+|  |- DataError             a file or a row that cannot be read as what it should be
+|  |- ModelError            a checkpoint that is missing, incomplete or not to be trusted
+|  |- WorkspaceError        a workspace that cannot be used
+|  `- GoldAccessError       a recipe asked for what only `evaluate` may see
+|- StageError               a stage ran and could not be finished; what is done stays done
+|- NothingToLearn           no training row is left; the run ends properly with this as its message
+|- BudgetReached            a cap on money or requests was reached between two chunks
+`- PlanEnds                 a plan came to a point where only real rows can tell how it goes on
 """
 
 from __future__ import annotations

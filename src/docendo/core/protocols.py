@@ -1,8 +1,8 @@
 """What a part must offer: tasks, formats, engines, trainers, verifiers, scorers, selectors.
 
 Every part that takes part in a fingerprint (Format, Verifier, Scorer, Selector, Loss) is a frozen dataclass
-with a class variable ``version``; its class, version and fields are what the fingerprint sees. A person raises
-the version when the part's results change on purpose.
+with a class variable ``version``; its class, version and fields are what the fingerprint sees. A person
+raises the version when the part's results change on purpose.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ class Verifier(Protocol):
     """Decides whether a sample's answer is right."""
 
     version: ClassVar[int]
-    source: Source
+
+    @property
+    def source(self) -> Source:
+        """Where its information comes from."""
+        ...
 
     def verdicts(self, pairs: Iterable[tuple[Sample, Label | None]]) -> Iterator[Verdict]:
         """Return one Verdict for each pair, in order, streaming.
@@ -286,10 +290,16 @@ class Selector(Protocol):
     """Says which rows are kept."""
 
     version: ClassVar[int]
-    reads: tuple[str, ...]
-    """The columns it is given."""
-    per: Literal["problem", "all"]
-    """Whether it is called once for each problem, with that problem's rows, or once with all rows."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns it is given."""
+        ...
+
+    @property
+    def per(self) -> Literal["problem", "all"]:
+        """Whether it is called once for each problem, with that problem's rows, or once with all rows."""
+        ...
 
     def reasons(self, columns: Columns, rng: random.Random) -> Sequence[str | None]:
         """Return for each row None (kept) or why it is dropped, as a short phrase that can be counted."""

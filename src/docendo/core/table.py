@@ -152,8 +152,8 @@ def column_of(name: str) -> Callable[[Any], Any]:
     """Return the function that takes the named column's value from a row.
 
     ``verdict`` and ``verdict:NAME`` are outcomes as strings, ``score:NAME`` the number or None, ``question``
-    the problem's question, ``problem_id`` its id; every other name is an attribute, dots descending. Of a pair
-    it is the first part's.
+    the problem's question, ``problem_id`` its id; every other name is an attribute, dots descending. Of a
+    pair it is the first part's.
     """
     if name == "problem_id":
         return problem_id_of

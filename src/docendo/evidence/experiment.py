@@ -1,10 +1,12 @@
-"""From a recipe to a result: the method, the arms beside it, the comparisons, the verdict, ``result.json``."""
+"""From a recipe to a result: the method, its arms, the comparisons, the verdict, ``result.json``."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, get_args
 
 import orjson
@@ -21,7 +23,8 @@ from docendo.evidence.verdict import verdict
 from docendo.metrics.paired import compare
 from docendo.metrics.transitions import transitions
 from docendo.runs.plan import Plan
-from docendo.runs.run import Run, RunSettings
+from docendo.runs.run import Run
+from docendo.runs.settings import RunSettings
 from docendo.runs.stages import versions
 from docendo.runs.workspace import Workspace, write_durably
 
@@ -59,10 +62,10 @@ class Experiment:
 
 
 def experiment(asked: Experiment) -> dict[str, Any]:
-    """Execute a recipe with its arms for every seed, write the results and return the last one written.
+    """Execute a recipe with its arms for every seed, write the results and return the one of ``name``.
 
-    With one seed the run is called ``name``. With several the runs are ``name-seed0``, ``name-seed1``, ... and
-    ``name`` holds the result over all of them.
+    With one seed the run is called ``name``. With several the runs are ``name-seed0``, ``name-seed1``, ...
+    and ``name`` holds the result over all of them.
     """
     if len(asked.seeds) == 1:
         result, _ = _one_seed(asked, asked.name, asked.seeds[0])
@@ -122,9 +125,7 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
             final = arm_run.evaluations[-1]
             for evaluation in arm_run.evaluations:
                 is_final = evaluation is final
-                entry = measured(
-                    evaluation, seed=seed, same=same, round="final" if is_final else None
-                )
+                entry = measured(evaluation, seed=seed, same=same, round="final" if is_final else None)
                 entries.append(entry)
                 if is_final:
                     finals[arm_run.arm] = entry
@@ -137,8 +138,8 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
             "evaluations": _without_repeats(entries),
             **_judged(asked, [finals]),
             "transitions": _transitions(finals),
-            "chosen": _chosen(chosen),
-            "information": _information(run, chosen),
+            "chosen": _chosen(asked.workspace, chosen),
+            "information": _information(runs, chosen),
             "contamination": run.contamination,
             "notes": [note for arm_run in runs for note in arm_run.notes],
             "stages": [record for arm_run in runs for record in arm_run.records],
@@ -193,13 +194,12 @@ def _head(asked: Experiment, name: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _without_repeats(entries: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return the entries; the same model measured twice in one round of one arm stands once."""
-    out: list[dict[str, Any]] = []
+    """Return the entries; a model measured again on a split stands once, in the round that made it."""
+    out: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in entries:
-        found = entry.entry()
-        if found not in out:
-            out.append(found)
-    return out
+        is_final = entry.round == "final"
+        out.setdefault((entry.arm, entry.split, entry.model, is_final), entry.entry())
+    return list(out.values())
 
 
 def _judged(asked: Experiment, finals_S: Sequence[Mapping[str, Measured]]) -> dict[str, Any]:
@@ -258,20 +258,33 @@ def _transitions(finals: Mapping[str, Measured]) -> list[dict[str, Any]]:
     return out
 
 
-def _chosen(chosen: Model | Any) -> dict[str, Any]:
+def _folder(workspace: Workspace, chosen: Model) -> str:
+    """Return where a trained checkpoint lies in the workspace; empty for a base."""
+    location = Path(chosen.checkpoint.location)
+    if not chosen.checkpoint.location or not location.is_relative_to(workspace.checkpoints):
+        return ""
+    return str(location.relative_to(workspace.path))
+
+
+def _chosen(workspace: Workspace, chosen: Model | Any) -> dict[str, Any]:
     if not isinstance(chosen, Model):
         return {"kind": "answers"}
     return {
         "kind": "model",
         "name": chosen.checkpoint.name,
         "checkpoint": chosen.checkpoint.digest,
+        "folder": _folder(workspace, chosen),
         "context": identity_of(chosen.context),
         "sources": sorted(source.value for source in chosen.sources),
     }
 
 
-def _information(run: Run, chosen: Model | Any) -> dict[str, Any]:
-    return {**run.ledger.summary(), "in_the_result": sorted(source.value for source in chosen.sources)}
+def _information(runs: Sequence[Run], chosen: Model | Any) -> dict[str, Any]:
+    """Say for each arm what it has read, and what is in the model or the answers that the method returned."""
+    return {
+        **{run.arm: run.ledger.summary() for run in runs},
+        "in_the_result": sorted(source.value for source in chosen.sources),
+    }
 
 
 def _cost(workspace: Workspace, runs: Sequence[Run]) -> dict[str, Any]:
@@ -328,7 +341,7 @@ def _described(asked: Experiment, seeds: Sequence[int]) -> bytes:
         "config": identity_of(asked.config),
         **asked.described,
         "versions": versions(),
-        "command": asked.command or " ".join(sys.argv),
+        "command": asked.command or shlex.join(["docendo", *sys.argv[1:]]),
     }
     return yaml.safe_dump(described, sort_keys=False, allow_unicode=True).encode()
 

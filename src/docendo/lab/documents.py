@@ -50,18 +50,17 @@ _STEP = re.compile(r"(\d+) (\+|-|\*|/|plus|minus|times|divided by) (\d+) (=|is|m
 _SIGN = {word: sign for sign, word in OPERATION_WORDS.items()} | {sign: sign for sign in OPERATION_WORDS}
 
 
-def documents(n_documents: int, seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Conversation]:
-    """Yield pretraining documents in random order of kinds.
+def documents(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Conversation]:
+    """Yield pretraining documents without end, in random order of kinds.
 
     Args:
-        n_documents: How many. The first ones do not depend on it.
         seed: Seed of the order; the problems are those of ``pretrain`` with this seed, then with the next ones.
         shares: Share of each kind; keys as in :data:`SHARES`.
     """
     random = Random(seed)
     problems = {name: _endless(name, seed) for name in FAMILIES}
     kinds, weights = list(shares), list(shares.values())
-    for _ in range(n_documents):
+    while True:
         kind = random.choices(kinds, weights)[0]
         if kind == "exemplar":
             yield _exemplar(problems["verbs"], random)
@@ -133,7 +132,7 @@ def spoiled(rationale: str, random: Random, swap: bool) -> tuple[str, str]:
     right_answer = found[-1][1].result
     while True:
         faulty = random.randrange(len(found))
-        changed: dict[int, int] = {}
+        unused: dict[int, int] = {}  # right result -> result now, until a later step takes it up
         pieces: list[str] = []
         end = result = 0
         try:
@@ -141,13 +140,14 @@ def spoiled(rationale: str, random: Random, swap: bool) -> tuple[str, str]:
                 sign = step.operation
                 if swap and number == faulty:
                     sign = random.choice([other for other in MEANINGS if other != sign])
-                now = Step(changed.get(step.left, step.left), sign, changed.get(step.right, step.right))
+                left = unused.pop(step.left, step.left)
+                now = Step(left, sign, unused.pop(step.right, step.right))
                 result = now.result
                 if not swap and number == faulty:
                     result += random.choice((-10, -2, -1, 1, 2, 10))
                 if result <= 0:
                     break
-                changed = {step.result: result} | {k: v for k, v in changed.items() if number < faulty}
+                unused[step.result] = result
                 word = sign if match[2] in OPERATION_WORDS else OPERATION_WORDS[sign]
                 pieces += [
                     rationale[end : match.start()],

@@ -18,10 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
 from docendo.lab.accuracy import greedy_accuracy
@@ -44,8 +44,8 @@ OPEN_ROWS = 32
 class PretrainConfig:
     """Settings of one pretraining run."""
 
-    n_documents: int = 280_000
-    """Documents written. Every document is seen once, so this decides the number of steps."""
+    n_steps: int = 12_000
+    """Steps of 2,048 tokens, each on documents not seen before."""
     seed: int = 0
     """Seed of documents and weights."""
     student: bool = False
@@ -69,47 +69,49 @@ class PretrainConfig:
 
 
 STUDENT = PretrainConfig(
-    student=True, n_documents=70_000, width=64, layers=3, feed_forward=172, key_value_heads=2, learning_rate=4e-3,
+    student=True, n_steps=3_000, width=64, layers=3, feed_forward=172, key_value_heads=2, learning_rate=4e-3,
     save_every=500, measure_every=500,
 )  # fmt: skip
 """The student: a third of the base model's parameters."""
 
 
-def packed(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> list[torch.Tensor]:
+def packed(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
     """Pack whole documents into batches of one step's tokens, padding what is left of a row (C).
 
     A document goes to the first open row that has room for it. Documents of up to half a context fill rows of that
     length, since attention to the short ones costs less there; the others fill rows of the whole context. Those
-    longer than the context are left out. The batches are in random order.
+    longer than the context are left out.
 
-    Returns:
-        Token ids, int16: batches of 16 rows of 128, and batches of 8 rows of 256.
+    Yields:
+        Token ids: 16 rows of 128 or 8 rows of 256, as they fill.
     """
     import torch
 
     pad = int(tokenizer.convert_tokens_to_ids("<pad>"))
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)
     open_rows: dict[int, list[list[int]]] = {CONTEXT // 2: [], CONTEXT: []}
     full_rows: dict[int, list[list[int]]] = {CONTEXT // 2: [], CONTEXT: []}
-    for ids in encoded["input_ids"]:
+    for ids in _encoded(texts, tokenizer):
         if len(ids) > CONTEXT:
             continue
         length = CONTEXT // 2 if len(ids) <= CONTEXT // 2 else CONTEXT
-        rows = open_rows[length]
+        rows, full = open_rows[length], full_rows[length]
         row = next((row for row in rows if len(row) + len(ids) <= length), None)
         if row is None:
             if len(rows) == OPEN_ROWS:
-                full_rows[length].append(rows.pop(0))
+                closed = rows.pop(0)
+                full.append(closed + [pad] * (length - len(closed)))
             row = []
             rows.append(row)
         row += ids
-    batches: list[torch.Tensor] = []
-    for length, rows in full_rows.items():
-        table = torch.tensor([row + [pad] * (length - len(row)) for row in rows + open_rows[length]], dtype=torch.int16)
-        n_rows = TOKENS_PER_STEP // length
-        batches += table[: len(table) // n_rows * n_rows].split(n_rows)
-    Random(seed).shuffle(batches)
-    return batches
+        if len(full) * length == TOKENS_PER_STEP:
+            yield torch.tensor(full)
+            full.clear()
+
+
+def _encoded(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[list[int]]:
+    remaining = iter(texts)
+    while some := list(islice(remaining, 256)):
+        yield from tokenizer(some, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
 
 
 def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -144,11 +146,11 @@ def learning_rate_factor(step: int, n_steps: int, config: PretrainConfig) -> flo
 def train(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    batches: Sequence[torch.Tensor],
+    batches: Iterable[torch.Tensor],
     config: PretrainConfig,
     out: Path,
 ) -> list[float]:
-    """Train on every batch once, saving and measuring on the way (D, E).
+    """Train on the first ``n_steps`` batches, saving and measuring on the way (D, E).
 
     Returns:
         The loss of every step, in nats a token.
@@ -159,11 +161,10 @@ def train(
         model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
     )
     stories = list(FAMILIES["stories"].problems("validation", config.n_measured))
-    n_steps = len(batches)
+    n_steps = config.n_steps
     losses: list[float] = []
     n_tokens, start = 0, time.monotonic()
-    for step in range(n_steps):
-        batch = batches[step].long()
+    for step, batch in enumerate(islice(batches, n_steps)):
         labels = batch.masked_fill(batch == tokenizer.pad_token_id, -100)
         n_tokens += int((labels >= 0).sum())
         for group in optimizer.param_groups:
@@ -199,12 +200,12 @@ def pretrain(config: PretrainConfig, out: Path, tokenizer: PreTrainedTokenizerFa
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     shares = STUDENT_SHARES if config.student else SHARES
-    texts = [rendered(document) for document in documents(config.n_documents, config.seed, shares)]
-    tokenizer = tokenizer or train_tokenizer(texts[:20_000])
+    if tokenizer is None:
+        tokenizer = train_tokenizer(map(rendered, islice(documents(config.seed, shares), 20_000)))
     tokenizer.save_pretrained(out / "tokenizer", save_jinja_files=False)
-    batches = packed(texts, tokenizer, config.seed)
+    batches = packed(map(rendered, documents(config.seed, shares)), tokenizer)
     model = new_model(config, tokenizer)
-    print(f"{model.num_parameters()} parameters, {len(batches)} steps", flush=True)
+    print(f"{model.num_parameters()} parameters, {config.n_steps} steps", flush=True)
     return train(model, tokenizer, batches, config, out)
 
 
@@ -219,14 +220,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="directory for checkpoints, tokenizer and log")
     parser.add_argument("--student", action="store_true", help="the student's size and documents")
     parser.add_argument("--tokenizer", type=Path, help="use this tokenizer, do not train one")
-    parser.add_argument("--documents", type=int, help="number of documents to write and train on")
+    parser.add_argument("--steps", type=int, help="number of training steps")
     parser.add_argument("--seed", type=int, default=0, help="seed of documents and weights (default: 0)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     config = replace(STUDENT if options.student else PretrainConfig(), seed=options.seed)
-    if options.documents:
-        config = replace(config, n_documents=options.documents)
+    if options.steps:
+        config = replace(config, n_steps=options.steps)
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer) if options.tokenizer else None
     pretrain(config, options.out, tokenizer)
 

@@ -274,17 +274,22 @@ def _beta_quantile(share: float, a: float, b: float) -> float:
 
 
 def _beta_cdf(x: float, a: float, b: float) -> float:
-    """Give the regularized incomplete beta function ``I_x(a, b)``, by its continued fraction.
-
-    References:
-        DLMF, https://dlmf.nist.gov/8.17, equation 8.17.22; evaluated by Lentz's method.
-    """
+    """Give the regularized incomplete beta function ``I_x(a, b) = 1 - I_(1 - x)(b, a)``."""
     if x <= 0 or x >= 1:
         return min(max(x, 0.0), 1.0)
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side
-        return 1 - _beta_cdf(1 - x, b, a)
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a
-    fraction, c, d = 1.0, 1.0, 0.0
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x))
+    if x < (a + 1) / (a + b + 2):  # the fraction converges fast on this side, its mirror on the other
+        return front / a * _beta_fraction(x, a, b)
+    return 1 - front / b * _beta_fraction(1 - x, b, a)
+
+
+def _beta_fraction(x: float, a: float, b: float) -> float:
+    """Give the continued fraction of the incomplete beta function, by Lentz's method.
+
+    References:
+        DLMF, https://dlmf.nist.gov/8.17, equation 8.17.22.
+    """
+    value, c, d = 1.0, 1.0, 0.0
     for step in range(10_000):
         m = step // 2
         if step == 0:
@@ -295,10 +300,10 @@ def _beta_cdf(x: float, a: float, b: float) -> float:
             term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         d = 1 / _off_zero(1 + term * d)
         c = _off_zero(1 + term / c)
-        fraction *= c * d
+        value *= c * d
         if step and abs(1 - c * d) < 1e-15:
             break
-    return front * (fraction - 1)
+    return value - 1
 
 
 def _off_zero(value: float) -> float:

@@ -96,7 +96,7 @@ def discordant_interval(differences_P: Sequence[float], *, level: float = 0.95) 
         unseen = clopper_pearson_interval(0, n_problems, level=level).high
         return Interval(-unseen, unseen, level)
     size = fsum(d * d for d in differences_P) / (won + lost)
-    share = clopper_pearson_interval(won / size, won / size + lost / size, level=level)
+    share = clopper_pearson_interval(won / size, (won + lost) / size, level=level)
     scale = (won + lost) / n_problems
     return Interval.rounded((2 * share.low - 1) * scale, (2 * share.high - 1) * scale, level)
 

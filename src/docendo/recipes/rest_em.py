@@ -20,7 +20,7 @@ Departures, each a setting:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from docendo.core.errors import NothingToLearn, SettingError
 from docendo.core.losses import Optimizer
@@ -38,11 +38,11 @@ class RestEmConfig:
     rounds: int = 3
     """I, the number of E and M steps. Paper: 3 on MATH, 2 on APPS."""
     samples_per_problem: int = 8
-    """N, solutions drawn of each problem and round. Paper: 32 on MATH, 64 on APPS; ours: for minutes on 2 cores."""
+    """N, solutions drawn of each problem and round. Paper: 32 on MATH, 64 on APPS."""
     temperature: float = 0.8
     """Temperature of the E step. Paper: 0.7; ours: the built-in models are very sure of themselves."""
     top_k: int = 0
-    """The E step draws from so many most likely tokens; 0: from all. Paper: 40, of a vocabulary of 256,000."""
+    """The E step draws from so many most likely tokens; 0: from all. Paper: 40."""
     cap: int = 4
     """K, at most so many correct solutions of a problem are learned. Paper: 10 of 32 or 64."""
     deduplicate: bool = True
@@ -55,7 +55,7 @@ class RestEmConfig:
     """Passes over the kept solutions in a round. Paper: not stated."""
     choose_epoch: bool = True
     """Take the epoch with the best validation accuracy (early stopping); otherwise the last."""
-    optimizer: Optimizer = Optimizer(learning_rate=1e-3, batch_rows=32)
+    optimizer: Optimizer = field(default_factory=Optimizer)
     """How the M step walks downhill. Paper: not stated."""
 
     def __post_init__(self) -> None:

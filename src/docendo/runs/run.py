@@ -8,8 +8,6 @@ A recipe sees Tables and Models and nothing of engines, files or devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 import orjson
@@ -20,7 +18,6 @@ from docendo.core.parts import identity_of
 from docendo.core.protocols import (
     Engine,
     Format,
-    Request,
     Sampling,
     Selector,
     Task,
@@ -30,9 +27,7 @@ from docendo.core.protocols import (
 )
 from docendo.core.records import (
     Checkpoint,
-    Completion,
     Label,
-    Logprobs,
     Model,
     Problem,
     Prompt,
@@ -40,10 +35,15 @@ from docendo.core.records import (
     Score,
     Source,
 )
-from docendo.core.seeds import derived_rng, derived_seed, digest_of
+from docendo.core.seeds import digest_of
 from docendo.core.table import Rows, Table, Unknown
+from docendo.runs import asking
 from docendo.runs.evaluation import Evaluation
+from docendo.runs.judging import Judgements
+from docendo.runs.ledger import Ledger
 from docendo.runs.plan import Plan, PlannedStage
+from docendo.runs.selecting import selection_reasons
+from docendo.runs.settings import RunSettings
 from docendo.runs.stages import EngineWork, Place, engine_stage, written_stage
 from docendo.runs.stored import Read, Scored, Selected, Stored, Verified, WithLogprobs, row_ids
 from docendo.runs.training import TrainRequest, train_stage
@@ -54,7 +54,10 @@ UNKNOWN = Checkpoint(digest="", tokenizer="", root="")
 
 
 class Scorer(Protocol):
-    """Gives each row of a table a number. One that asks a model is handed the verbs: its questions are stages."""
+    """Gives each row of a table a number.
+
+    One that asks a model is handed the verbs: its questions are stages like all others.
+    """
 
     version: int
     name: str
@@ -63,69 +66,6 @@ class Scorer(Protocol):
     def scores(self, samples: Table[Sample], run: Run) -> Iterable[Score]:
         """Return one Score a row, in order."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """Settings that every recipe has."""
-
-    seed: int = 0
-    """Seed of everything that is drawn in the run."""
-    train_problems: int | None = 2000
-    """Problems of the train split; None: all there are."""
-    validation_problems: int | None = 300
-    """Problems of the validation split, on which epochs and rounds are chosen."""
-    test_problems: int | None = 500
-    """Problems of the test split, on which the arms are compared."""
-    evaluation_samples: int = 8
-    """Samples a test problem for mean@k, pass@k and majority@k, beside the greedy answer; 0: none."""
-    evaluation_temperature: float = 0.8
-    """Temperature of those samples."""
-    max_new_tokens: int = 128
-    """Longest completion."""
-    failure_budget: float = 0.5
-    """Share of a stage's requests that may fail before the run gives up."""
-
-    def __post_init__(self) -> None:
-        faults: list[str] = []
-        for name in ("train_problems", "validation_problems", "test_problems"):
-            value: int | None = getattr(self, name)
-            if value is not None and value < 1:
-                faults.append(f"{name} is {value}; expected at least 1")
-        if self.evaluation_samples < 0:
-            faults.append(f"evaluation_samples is {self.evaluation_samples}; expected 0 or more")
-        if self.evaluation_temperature < 0:
-            faults.append(f"evaluation_temperature is {self.evaluation_temperature}; expected 0 or more")
-        if self.max_new_tokens < 1:
-            faults.append(f"max_new_tokens is {self.max_new_tokens}; expected at least 1")
-        if not 0 <= self.failure_budget <= 1:
-            faults.append(f"failure_budget is {self.failure_budget}; expected 0 to 1")
-        if faults:
-            raise SettingError.of_all(faults)
-
-
-@dataclass(slots=True)
-class Ledger:
-    """Which gold answers a run has read, and for what."""
-
-    labels: dict[tuple[str, str], set[str]] = field(default_factory=dict[tuple[str, str], set[str]])
-    """(split, verb) -> problem ids."""
-    sources: set[Source] = field(default_factory=set[Source])
-
-    def read(self, split: str, verb: str, problem_ids: Iterable[str]) -> None:
-        """Note that these problems' gold answers were read."""
-        self.labels.setdefault((split, verb), set()).update(problem_ids)
-        self.sources.add(Source.GOLD)
-
-    def summary(self) -> dict[str, Any]:
-        """Return the counts as JSON values."""
-        return {
-            "labels_read": [
-                {"split": split, "by": verb, "problems": len(ids)}
-                for (split, verb), ids in sorted(self.labels.items())
-            ],
-            "sources": sorted(source.value for source in self.sources),
-        }
 
 
 class Run:
@@ -150,7 +90,6 @@ class Run:
         settings: RunSettings,
         arm: str = "method",
         plan: Plan | None = None,
-        ledger: Ledger | None = None,
     ) -> None:
         self.name = name
         self.workspace = workspace
@@ -162,7 +101,7 @@ class Run:
         self.arm = arm
         self.round = 0
         self.plan = plan
-        self.ledger = ledger or Ledger()
+        self.ledger = Ledger()
         self.evaluations: list[Evaluation] = []
         self.records: list[dict[str, Any]] = []
         self.kept_sizes: list[int] = []
@@ -176,7 +115,7 @@ class Run:
         """How to make a trained checkpoint again whose folder is gone, by digest."""
 
     def arm_run(self, arm: str, kind: type[Run] | None = None, **more: Any) -> Run:
-        """Return a Run for another arm: same problems, seed, workspace and ledger."""
+        """Return a Run for another arm: same problems, models, seed and workspace."""
         return (kind or Run)(
             name=self.name,
             workspace=self.workspace,
@@ -187,7 +126,6 @@ class Run:
             settings=self.settings,
             arm=arm,
             plan=self.plan,
-            ledger=self.ledger,
             **more,
         )
 
@@ -293,7 +231,7 @@ class Run:
                 hint="set a temperature above 0, or draw 1",
             )
         shape = self.format_of(model)
-        sampling = Sampling(
+        how = Sampling(
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
@@ -304,106 +242,26 @@ class Run:
         sources = what.sources | model.sources | {self._speaker(model)}
         if not what.is_known or not model.checkpoint.digest:
             bound = None if what.bound is None else what.bound * n
-            return self.unknown("sample", name, bound, sources, what, tokens=(bound or 0) * sampling.max_new_tokens)
+            return self.unknown(
+                "sample", name, bound, sources, what, tokens=(bound or 0) * how.max_new_tokens
+            )
         prompts = Rows(
             (shape.prompt(row, model.context) if isinstance(row, Problem) else row for row in what),
             sources=what.sources,
             stages=what.stages,
         )
-        key, work = self._sampling_work(model, prompts, n, first, sampling)
-        sealed = self._stage(key, name, prompts, work.total, work=work, tokens=work.total * sampling.max_new_tokens)
+        key, work = asking.sampling(
+            self._asked(model), prompts, n=n, first=first, how=how, run_seed=self.seed
+        )
+        sealed = self._stage(
+            key, name, prompts, work.total, work=work, tokens=work.total * how.max_new_tokens
+        )
         if sealed is None:
             return self.unknown("read", f"{name}-read", work.total, sources, what)
         return self._read(Stored(sealed, sources=sources, stages=prompts.stages), read or shape, name)
 
-    def _sampling_work(
-        self, model: Model, prompts: Table[Prompt], n: int, first: int, sampling: Sampling
-    ) -> tuple[StageKey, EngineWork]:
-        engine = self._engine(model.checkpoint.engine)
-        seed = self.seed if sampling.temperature > 0 else 0
-        checkpoint = model.checkpoint
-        settings = identity_of(sampling)
-        key = StageKey(
-            "sample",
-            {
-                "version": 1,
-                "checkpoint": checkpoint.digest,
-                "engine": dict(engine.signature),
-                "sampling": settings,
-                "prompts": prompts.digest,
-                "n": n,
-                "first": first,
-                "seed": seed,
-            },
-        )
-
-        def seeds_of(prompt: Prompt) -> tuple[int, ...]:
-            return tuple(
-                derived_seed(seed, checkpoint.digest, prompt.problem.id, prompt.messages, number)
-                for number in range(first, first + n)
-            )
-
-        def rows(journaled: Iterable[Any]) -> Iterator[Sequence[Any]]:
-            results = iter(journaled)
-            for prompt in prompts:
-                about = prompt.problem
-                sent = (
-                    {
-                        "id": about.id,
-                        "question": about.question,
-                        "split": about.split,
-                        "choices": about.choices,
-                        "group": about.group,
-                        "parents": about.parents,
-                    },
-                    [{"role": message.role, "content": message.content} for message in prompt.messages],
-                    prompt.parents,
-                    prompt.turn,
-                )
-                asked = digest_of([seed, checkpoint.digest, settings, about.id, prompt.messages])
-                for number, result in zip(range(first, first + n), islice(results, n), strict=True):
-                    status, reason, text, finish, ids, token_logprobs, prompted, generated, usd = result
-                    yield (
-                        digest_of([asked, number])[:20],
-                        *sent,
-                        number,
-                        status,
-                        reason,
-                        text,
-                        finish,
-                        ids,
-                        token_logprobs,
-                        prompted,
-                        generated,
-                        checkpoint.tokenizer,
-                        usd,
-                    )
-
-        def requests() -> Iterator[Request]:
-            for place, prompt in enumerate(prompts):
-                yield Request(place * n, prompt.messages, seeds_of(prompt))
-
-        def answer(chunks: Iterable[Any]) -> Iterator[Any]:
-            self.be_there(checkpoint)
-            return engine.sample(checkpoint, chunks, sampling)
-
-        return key, EngineWork(
-            requests=requests,
-            plan=lambda asked: engine.chunks(checkpoint, asked, sampling),
-            answer=answer,
-            journaled=_journaled_completion,
-            rows=rows,
-            tokens=lambda values: (values[6], values[7], values[8] or 0.0),
-            has_failed=lambda values: values[0] == "failed",
-            total=len(prompts) * n,
-            failure_budget=self.settings.failure_budget,
-            facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
-        )
-
     def _read(self, samples: Stored, shape: Format, name: str) -> Table[Sample]:
-        key = StageKey(
-            "read", {"version": 1, "samples": samples.sealed.digest, "format": identity_of(shape)}
-        )
+        key = StageKey("read", {"version": 1, "samples": samples.sealed.digest, "format": identity_of(shape)})
 
         def rows() -> Iterator[Sequence[Any]]:
             for sample in samples:
@@ -440,59 +298,13 @@ class Run:
         sources = what.sources | model.sources
         if not what.is_known or not model.checkpoint.digest:
             return self.unknown("logprobs", name, what.bound, sources, what)
-        engine = self._engine(model.checkpoint.engine)
-        checkpoint = model.checkpoint
-        shape = self.format_of(model)
-        key = StageKey(
-            "logprobs",
-            {
-                "version": 1,
-                "checkpoint": checkpoint.digest,
-                "engine": dict(engine.signature),
-                "rows": what.digest,
-                "context": identity_of(model.context),
-                "format": identity_of(shape),
-                "continuations": continuations,
-                "by_token": by_token,
-            },
-        )
-
-        def requests() -> Iterator[Request]:
-            for place, row in enumerate(what):
-                if isinstance(row, Sample):
-                    messages = row.prompt.messages
-                elif isinstance(row, Problem):
-                    messages = shape.prompt(row, model.context).messages
-                else:
-                    messages = row.messages
-                ids = None
-                texts = tuple(continuations) if continuations is not None else None
-                if texts is None and isinstance(row, Sample):
-                    texts = (row.text,)
-                    if row.tokenizer == checkpoint.tokenizer and row.token_ids:
-                        ids = (row.token_ids,)
-                yield Request(place, messages, (), texts, ids)
-
-        def answer(chunks: Iterable[Any]) -> Iterator[Any]:
-            self.be_there(checkpoint)
-            return engine.logprobs(checkpoint, chunks)
-
-        def rows(journaled: Iterable[Any]) -> Iterator[Sequence[Any]]:
-            for row_id, values in zip(row_ids(what)(), journaled, strict=True):
-                yield (row_id, *values)
-
-        def values_of(found: Logprobs) -> Sequence[Any]:
-            return [found.values, found.tokens, found.by_token if by_token else None]
-
-        work = EngineWork(
-            requests=requests,
-            plan=lambda asked: engine.chunks(checkpoint, asked, None),
-            answer=answer,
-            journaled=values_of,
-            rows=rows,
-            tokens=lambda values: (sum(values[1]), 0, 0.0),
-            total=len(what),
-            facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
+        key, work = asking.scoring(
+            self._asked(model),
+            what,
+            shape=self.format_of(model),
+            context=model.context,
+            continuations=continuations,
+            by_token=by_token,
         )
         sealed = self._stage(key, name, what, len(what), work=work)
         if sealed is None:
@@ -514,13 +326,16 @@ class Run:
             return self.unknown("verify", name, samples.bound, samples.sources | {chosen.source}, samples)
         labels = self._labels_for(samples, chosen, "verify", may_see_test=False)
         key = StageKey("verify", self._verify_asked(samples, chosen, labels))
-
-        def rows() -> Iterator[Sequence[Any]]:
-            pairs = ((sample, labels.get(sample.problem.id)) for sample in samples)
-            for sample_id, verdict in zip(row_ids(samples)(), chosen.verdicts(pairs), strict=True):
-                yield sample_id, verdict.outcome.value, verdict.reason
-
-        sealed = self._stage(key, name, samples, len(samples), rows=rows)
+        judged = Judgements(samples, chosen, labels)
+        sealed = self._stage(
+            key,
+            name,
+            samples,
+            len(samples),
+            rows=lambda: ((sample.id, *values) for sample, values in judged),
+            summary=judged.summary,
+            note=judged.note,
+        )
         if sealed is None:
             return self.unknown("verify", name, len(samples), samples.sources | {chosen.source}, samples)
         return Verified(samples, sealed, name=name, source=chosen.source)
@@ -590,6 +405,7 @@ class Run:
     def selected(
         self, table: Table[Any], selectors: Sequence[Selector], name: str, *, is_own: bool = True
     ) -> Table[Any]:
+        """Do a select stage: of the recipe's own (counted in ``kept_sizes``), or one of the library's."""
         if not table.is_known:
             return self.unknown("select", name, table.bound, table.sources, table)
         key = StageKey(
@@ -643,8 +459,8 @@ class Run:
 
         Args:
             start: Whose weights are the first; its Context goes on to the new Model.
-            rows: Samples (learned as they were sampled), pairs of Problem and Label (the Label's solution, put
-                by start's Format), or Examples.
+            rows: Samples (learned as they were sampled), pairs of Problem and Label (the Label's solution,
+                put by start's Format), or Examples.
             loss: The objective; None: supervised.
             optimizer: Learning rate, batch, schedule; None: the defaults.
             epochs: Passes over the rows, >= 1.
@@ -695,9 +511,7 @@ class Run:
                 sampled = self._judged(drawn, f"{label}-sampled")
         else:
             greedy, sampled = self._judged(what, label), None
-        evaluation = Evaluation(
-            self.arm, self.round, on, model, greedy, sampled
-        )
+        evaluation = Evaluation(self.arm, self.round, on, model, greedy, sampled)
         self.evaluations.append(evaluation)
         return evaluation
 
@@ -708,13 +522,18 @@ class Run:
             return self.unknown("evaluate", f"{name}-verdict", samples.bound, sources, samples)
         labels = self._labels_for(samples, verifier, "evaluate", may_see_test=True)
         key = StageKey("evaluate", self._verify_asked(samples, verifier, labels))
-
-        def rows() -> Iterator[Sequence[Any]]:
-            pairs = ((sample, labels.get(sample.problem.id)) for sample in samples)
-            for sample, verdict in zip(samples, verifier.verdicts(pairs), strict=True):
-                yield sample.id, sample.problem.id, sample.answer, verdict.outcome.value, verdict.reason
-
-        sealed = self._stage(key, f"{name}-verdict", samples, len(samples), rows=rows)
+        judged = Judgements(samples, verifier, labels)
+        sealed = self._stage(
+            key,
+            f"{name}-verdict",
+            samples,
+            len(samples),
+            rows=lambda: (
+                (sample.id, sample.problem.id, sample.answer, *values) for sample, values in judged
+            ),
+            summary=judged.summary,
+            note=judged.note,
+        )
         if sealed is None:
             return self.unknown("evaluate", f"{name}-verdict", len(samples), sources, samples)
         return Verified(samples, sealed, name="verdict", source=verifier.source)
@@ -743,6 +562,7 @@ class Run:
         rows: Callable[[], Iterable[Sequence[Any]]] | None = None,
         work: EngineWork | None = None,
         summary: Callable[[], Mapping[str, Any]] = dict,
+        note: Callable[[], str] = str,
         tokens: int = 0,
     ) -> Sealed | None:
         """Return the sealed stage, doing it where it must be done; None in a plan where it must be done."""
@@ -756,7 +576,9 @@ class Run:
             sealed, reused = engine_stage(self.workspace, key, place, work)
         else:
             assert rows is not None
-            sealed, reused = written_stage(self.workspace, key, place, rows, total=total, summary=summary)
+            sealed, reused = written_stage(
+                self.workspace, key, place, rows, total=total, summary=summary, note=note
+            )
         self.record(sealed, place, reused)
         return sealed
 
@@ -774,6 +596,7 @@ class Run:
             "sources": list(place.sources),
         }
         self.records.append(entry)
+        self.ledger.sources.update(Source(source) for source in place.sources)
         with (self.workspace.runs / self.name / "stages.jsonl").open("ab") as file:
             file.write(orjson.dumps(entry) + b"\n")
         self.watcher.stage_ends(place.label, summary=_summary(sealed), reused=reused)
@@ -792,6 +615,7 @@ class Run:
         *,
         tokens: int = 0,
     ) -> Unknown:
+        """Note a stage of a plan that cannot be told exactly, and return what stands for its rows."""
         if self.plan is None:
             raise StageError(f"{self.label(name)} was given rows that are not there")
         if all(stage.label != self.label(name) for stage in self.plan.stages):
@@ -799,6 +623,7 @@ class Run:
         return Unknown(bound, sources=sources, stages=inputs.stages)
 
     def format_of(self, model: Model) -> Format:
+        """Return the Format that a Model's Context names."""
         formats = self.task.formats
         name = model.context.format
         if name not in formats:
@@ -806,6 +631,14 @@ class Run:
                 f"task {self.task.name!r} has no format {name!r}", hint=f"it has: {', '.join(formats)}"
             )
         return formats[name]
+
+    def _asked(self, model: Model) -> asking.Asked:
+        return asking.Asked(
+            checkpoint=model.checkpoint,
+            engine=self._engine(model.checkpoint.engine),
+            be_there=self.be_there,
+            failure_budget=self.settings.failure_budget,
+        )
 
     def _speaker(self, model: Model) -> Source:
         is_own = model.checkpoint.root == self.base.checkpoint.root
@@ -818,49 +651,13 @@ class Run:
             remake()
 
 
-def selection_reasons(
-    table: Table[Any], selectors: Sequence[Selector], seed: int
-) -> list[str | None]:
-    """Return for each row why it is dropped, None where it is kept.
-
-    A selector that decides for each problem apart gets that problem's rows and a random generator of its own,
-    seeded by the problem's id: what is kept of one problem does not depend on the others.
-    """
-    reasons: list[str | None] = [None] * len(table)
-    names = sorted({name for selector in selectors for name in selector.reads} | {"problem_id"})
-    columns = table.columns(names)
-    for place, selector in enumerate(selectors):
-        groups: dict[str, list[int]] = {}
-        for index, reason in enumerate(reasons):
-            if reason is None:
-                key = columns["problem_id"][index] if selector.per == "problem" else ""
-                groups.setdefault(key, []).append(index)
-        for key, indices in groups.items():
-            given = {name: [columns[name][index] for index in indices] for name in selector.reads}
-            rng = derived_rng(seed, "select", place, key)
-            for index, reason in zip(indices, selector.reasons(given, rng), strict=True):
-                reasons[index] = reason
-    return reasons
-
-
-def _journaled_completion(completion: Completion) -> Sequence[Any]:
-    return [
-        completion.status,
-        completion.reason,
-        completion.text,
-        completion.finish,
-        completion.token_ids,
-        completion.token_logprobs,
-        completion.prompt_tokens,
-        completion.generated_tokens,
-        completion.cost_usd,
-    ]
-
-
 def _summary(sealed: Sealed) -> str:
     record = sealed.record
     if sealed.kind == "select":
         return f"{record['kept']:,} of {sealed.rows:,} rows kept"
+    if "outcomes" in record:
+        right = record["outcomes"].get("correct", 0)
+        return f"{right:,} of {sealed.rows:,} correct ({right / max(1, sealed.rows):.1%})"
     if sealed.kind == "train":
         return f"{sealed.rows:,} rows, loss {record['epochs'][-1]['train_loss']:.4f}"
     return f"{sealed.rows:,} rows"

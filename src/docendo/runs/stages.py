@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def storage_faults(what: str) -> Iterator[None]:
+def storage_faults(what: str) -> Generator[None]:
     """Tell a full disk or one that became read-only as what it is. What is sealed or journaled stays."""
     try:
         yield
@@ -96,6 +96,7 @@ def written_stage(
     *,
     total: int,
     summary: Callable[[], Mapping[str, Any]] = dict,
+    note: Callable[[], str] = str,
 ) -> tuple[Sealed, bool]:
     """Return the stage, writing its rows in one go where it is not there. True: it was there."""
     found = workspace.sealed(key.name)
@@ -111,7 +112,7 @@ def written_stage(
             for count, values in enumerate(rows(), start=1):
                 writer.write(values)
                 if count % 1024 == 0:
-                    workspace.watcher.stage_advances(rows=1024)
+                    workspace.watcher.stage_advances(rows=1024, note=note())
             digest = writer.close()
         except BaseException:
             writer.abandon()
@@ -140,19 +141,16 @@ class EngineWork:
     """One result to the JSON values that the journal keeps."""
     rows: Callable[[Iterable[Any]], Iterable[Sequence[Any]]]
     """All journaled values, by position, to the stage's rows."""
-    tokens: Callable[[Any], tuple[int, int, float]]
-    """One result to (prompt tokens, generated tokens, dollars)."""
+    tokens: Callable[[Sequence[Any]], tuple[int, int, float]]
+    """The journaled values to (prompt tokens, generated tokens, dollars)."""
     has_failed: Callable[[Sequence[Any]], bool] = lambda values: False
-    note: Callable[[Sequence[Any]], str] = lambda results: ""
     total: int = 0
     failure_budget: float = 0.5
     """Share of rows that may fail before the stage gives up."""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def engine_stage(
-    workspace: Workspace, key: StageKey, place: Place, work: EngineWork
-) -> tuple[Sealed, bool]:
+def engine_stage(workspace: Workspace, key: StageKey, place: Place, work: EngineWork) -> tuple[Sealed, bool]:
     """Return the stage, going on with it chunk by chunk where it is not finished. True: it was there."""
     found = workspace.sealed(key.name)
     if found is not None:
@@ -220,7 +218,9 @@ def _worked(
                 continue
             values = [work.journaled(result) for result in event.results]
             positions = [
-                request.position + offset for request in event.chunk.requests for offset in range(request.rows)
+                request.position + offset
+                for request in event.chunk.requests
+                for offset in range(request.rows)
             ]
             journal.finish(event.chunk.id, zip(positions, values, strict=True))
             broken = sum(1 for one in values if work.has_failed(one))
@@ -230,8 +230,7 @@ def _worked(
                 _check_budget(journal, place, work, failed, failed_rows, values)
             watcher.stage_advances(
                 rows=len(values),
-                tokens=sum(work.tokens(result)[1] for result in event.results),
-                note=work.note(event.results),
+                tokens=sum(work.tokens(one)[1] for one in values),
             )
     return _sealed_from_journal(workspace, key, place, work, folder, journal, started, halved)
 

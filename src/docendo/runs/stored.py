@@ -1,3 +1,5 @@
+# pyright: basic
+# pyarrow ships no types.
 """Tables whose rows lie in sealed stages.
 
 A stage's file holds its own columns only, in its input's row order, so texts are stored once and everything
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -320,7 +322,7 @@ class Beside(Table[Any]):
 class Read(Beside):
     """Samples with what a Format read off them."""
 
-    own = {name: name for name in ("rationale", "answer", "is_parsed")}
+    own: ClassVar[Mapping[str, str]] = {name: name for name in ("rationale", "answer", "is_parsed")}
 
     def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
         _, rationale, answer, is_parsed = values
@@ -370,7 +372,11 @@ class WithLogprobs(Beside):
             tuple(tokens),
             None if by_token is None else tuple(tuple(one) for one in by_token),
         )
-        return replace(row, logprobs={**row.logprobs, self.name: found}) if isinstance(row, Sample) else (row, found)
+        return (
+            replace(row, logprobs={**row.logprobs, self.name: found})
+            if isinstance(row, Sample)
+            else (row, found)
+        )
 
 
 class Selected(Table[Any]):

@@ -54,9 +54,7 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
         return _model(run, start, sources, None)
     shape = run.format_of(start)
     examples = request.rows.map(_as_example(shape, start))
-    clean = run.selected(
-        examples, [Ended(), _overlap(run)], f"{request.name}-contamination", is_own=False
-    )
+    clean = run.selected(examples, [Ended(), _overlap(run)], f"{request.name}-contamination", is_own=False)
     if not clean.is_known:
         run.unknown("train", request.name, clean.bound, sources, request.rows)
         return _model(run, start, sources, None)
@@ -336,5 +334,7 @@ def _model(run: Run, start: Model, sources: frozenset[Any], sealed: Sealed | Non
         return Model(checkpoint, start.context, (), sources)
 
     snapshots = tuple(of(epoch) for epoch in record["epochs"])
-    chosen = next(model for model, epoch in zip(snapshots, record["epochs"], strict=True) if epoch["folder"] == ".")
+    chosen = next(
+        model for model, epoch in zip(snapshots, record["epochs"], strict=True) if epoch["folder"] == "."
+    )
     return replace(chosen, snapshots=snapshots)

@@ -18,7 +18,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,17 +150,17 @@ class Workspace:
             record = orjson.loads((folder / "stage.json").read_bytes())
             if record["format"] > FORMAT:
                 raise WorkspaceError(f"stage {name} has a newer format", hint="update docendo")
-            for file, size in record["files"].items():
-                found = (folder / file).stat().st_size
-                if found != size:
-                    raise ValueError(f"{file} has {found} bytes, expected {size}")
+            found = {file: (folder / file).stat().st_size for file in record["files"]}
         except FileNotFoundError as error:
             if not folder.exists():
                 return None
             self.set_aside(folder, f"{error.filename and Path(error.filename).name} is missing")
             return None
         except (ValueError, KeyError, TypeError) as error:
-            self.set_aside(folder, str(error))
+            self.set_aside(folder, f"stage.json cannot be read: {error}")
+            return None
+        if found != record["files"]:
+            self.set_aside(folder, f"it has files of {found} bytes, expected {record['files']}")
             return None
         return Sealed(folder, record)
 
@@ -179,7 +179,7 @@ class Workspace:
                 yield found
 
     @contextmanager
-    def working_on(self, key: StageKey) -> Iterator[Path | None]:
+    def working_on(self, key: StageKey) -> Generator[Path | None]:
         """Hold the stage's lock and give its work folder; None where another process sealed it meanwhile."""
         folder = self.stages / f"{key.name}.work"
         waited = False
@@ -226,7 +226,7 @@ class Workspace:
         return Sealed(final, orjson.loads(orjson.dumps(whole)))
 
     @contextmanager
-    def running(self, name: str) -> Iterator[Path]:
+    def running(self, name: str) -> Generator[Path]:
         """Hold the lock of a run and give its folder.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from docendo.core.errors import SettingError
@@ -22,8 +22,8 @@ class Cap:
     version: ClassVar[int] = 1
     limit: int
     """Rows a problem, >= 1."""
-    reads: ClassVar[tuple[str, ...]] = ("problem_id",)
-    per: ClassVar[Literal["problem", "all"]] = "problem"
+    reads: tuple[str, ...] = field(default=("problem_id",), init=False)
+    per: Literal["problem", "all"] = field(default="problem", init=False)
 
     def __post_init__(self) -> None:
         if self.limit < 1:
@@ -42,8 +42,8 @@ class RandomSubset:
 
     version: ClassVar[int] = 1
     size: int
-    reads: ClassVar[tuple[str, ...]] = ("problem_id",)
-    per: ClassVar[Literal["problem", "all"]] = "all"
+    reads: tuple[str, ...] = field(default=("problem_id",), init=False)
+    per: Literal["problem", "all"] = field(default="all", init=False)
 
     def reasons(self, columns: Columns, rng: random.Random) -> Sequence[str | None]:
         """Return ``not drawn`` for the others."""

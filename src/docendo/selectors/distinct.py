@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from docendo.core.protocols import Columns
@@ -15,8 +15,8 @@ class Distinct:
     """Keep the first of the rows of a problem whose texts are equal but for white space."""
 
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
-    per: ClassVar[Literal["problem", "all"]] = "problem"
+    reads: tuple[str, ...] = field(default=("text",), init=False)
+    per: Literal["problem", "all"] = field(default="problem", init=False)
 
     def reasons(self, columns: Columns, rng: random.Random) -> Sequence[str | None]:
         """Return ``duplicate`` for the later ones."""

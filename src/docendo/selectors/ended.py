@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from docendo.core.protocols import Columns
@@ -15,8 +15,8 @@ class Ended:
     """Drop Examples that were cut off: who learns from them learns never to stop."""
 
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("is_ended",)
-    per: ClassVar[Literal["problem", "all"]] = "all"
+    reads: tuple[str, ...] = field(default=("is_ended",), init=False)
+    per: Literal["problem", "all"] = field(default="all", init=False)
 
     def reasons(self, columns: Columns, rng: random.Random) -> Sequence[str | None]:
         """Return ``no end token`` for the rows that were cut off."""

@@ -44,9 +44,9 @@ class Overlap:
         default_factory=dict[tuple[str, ...], str], repr=False, metadata=IGNORED
     )
     """Every run of ``size`` words of the questions -> split."""
-    vocabulary: Mapping[str, int] = field(default_factory=dict[str, int], repr=False, metadata=IGNORED)
-    reads: ClassVar[tuple[str, ...]] = ("asked", "learned")
-    per: ClassVar[Literal["problem", "all"]] = "all"
+    vocabulary: frozenset[str] = field(default_factory=frozenset[str], repr=False, metadata=IGNORED)
+    reads: tuple[str, ...] = field(default=("asked", "learned"), init=False)
+    per: Literal["problem", "all"] = field(default="all", init=False)
 
     @classmethod
     def of(cls, questions: Mapping[str, Sequence[str]], *, size: int = GRAM) -> Overlap:
@@ -59,7 +59,7 @@ class Overlap:
                 exact.setdefault(" ".join(words), split)
                 for run in _runs(words, size):
                     runs.setdefault(run, split)
-        vocabulary = {word: number for number, word in enumerate(dict.fromkeys(w for r in runs for w in r), 1)}
+        vocabulary = frozenset(word for run in runs for word in run)
         against = tuple((split, digest_of(list(texts))) for split, texts in questions.items())
         return cls(against, size, exact, runs, vocabulary)
 

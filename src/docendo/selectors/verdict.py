@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from docendo.core.protocols import Columns
@@ -19,7 +19,7 @@ class HasVerdict:
     outcomes: tuple[Outcome, ...] = (Outcome.CORRECT,)
     name: str = "verdict"
     """Which verdict, where there are several."""
-    per: ClassVar[Literal["problem", "all"]] = "all"
+    per: Literal["problem", "all"] = field(default="all", init=False)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Limits:
         return cls(config.get("vocab_size") or tokenizer.vocabulary, min(max_length, context))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """Token ids and numbers of training rows, in a few flat arrays.
 
@@ -82,17 +83,21 @@ class Rows:
     def __len__(self) -> int:
         return len(self.weights)
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of the longest sequence of each row."""
         return np.diff(self.bounds).reshape(-1, self.texts).max(axis=1)
 
-    @property
+    @cached_property
     def learned(self) -> NDArray[np.int64]:
         """Learned tokens of each row."""
         return (np.diff(self.bounds) - self.prompts).reshape(-1, self.texts).sum(axis=1)
 
-    @property
+    @cached_property
+    def _learned_ends(self) -> NDArray[np.int64]:
+        return np.cumsum(self.learned)
+
+    @cached_property
     def digest(self) -> str:
         """Digest of everything that training looks at."""
         state = hashlib.blake2b(digest_size=16)
@@ -120,8 +125,8 @@ class Rows:
         )
 
     def _per_token(self, column: NDArray[np.float64], rows: NDArray[np.int64]) -> torch.Tensor:
-        ends = np.cumsum(self.learned)
-        parts = [column[end - count : end] for end, count in zip(ends[rows], self.learned[rows], strict=True)]
+        ends, counts = self._learned_ends[rows], self.learned[rows]
+        parts = [column[end - count : end] for end, count in zip(ends, counts, strict=True)]
         return torch.from_numpy(np.concatenate(parts).astype(np.float32))
 
     def sequence(self, row: int) -> NDArray[np.int32]:

@@ -24,13 +24,13 @@ _LETTER = re.compile(
 class Choice:
     """Compare which of a Problem's choices two answers name, by letter or by the option's text.
 
-    A letter is a single one from A on, of either case, alone or marked: ``B``, ``(b)``, ``B) apples``, ``Option
-    B``. It goes before text: what stands behind a letter is not looked at, and where the options themselves are
-    single letters, an answer is the label and not the text. Anything else must be the text of an option, case and
-    white space folded. Two options with the same text are one.
+    A letter is a single one from A on, of either case, alone or marked: ``B``, ``(b)``, ``B) apples``,
+    ``Option B``. It goes before text: what stands behind a letter is not looked at, and where the options
+    themselves are single letters, an answer is the label and not the text. Anything else must be the text of
+    an option, case and white space folded. Two options with the same text are one.
 
-    `same` sees no Problem: it compares letters with letters and texts with texts, and never knows that ``B`` and
-    ``apples`` are one. It is an equivalence relation; Formats for multiple choice read letters.
+    `same` sees no Problem: it compares letters with letters and texts with texts, and never knows that ``B``
+    and ``apples`` are one. It is an equivalence relation; Formats for multiple choice read letters.
     """
 
     version: ClassVar[int] = 1

@@ -1,8 +1,8 @@
 """Worker processes that ask math-verify, each killed when a pair takes too long.
 
-One thread for each worker hands it batches and reads one answer for each pair, so the clock of a pair starts when
-the pair before it was answered. A worker that does not answer in time is killed and replaced; the rest of its
-batch goes to the new one. Nothing depends on signals, so a pool serves callers in any thread.
+One thread for each worker hands it batches and reads one answer for each pair, so the clock of a pair starts
+when the pair before it was answered. A worker that does not answer in time is killed and replaced; the rest
+of its batch goes to the new one. Nothing depends on signals, so a pool serves callers in any thread.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from docendo.core.errors import DocendoError
 
 BATCH = 32
 """Pairs handed over at a time. Count. Ours: past it the rate does not rise."""
+MAX_WORKERS = 8
+"""Workers of the shared pool; fewer where there are fewer processors for us. Count."""
+CACHED_PAIRS = 100_000
+"""Findings that are remembered; the oldest is forgotten first. Count."""
 START_SECONDS = 120
 """How long loading math-verify may take before we give up."""
 
@@ -34,7 +38,7 @@ START_SECONDS = 120
 class _Job:
     left: str
     right: str
-    answer: Future[str]
+    shares: list[Future[str]]
     deaths: int = 0
 
 
@@ -50,29 +54,62 @@ class MathPool:
     def __init__(self, *, timeout_seconds: float, memory_bytes: int, workers: int) -> None:
         self.timeout_seconds = timeout_seconds
         self.workers = workers
-        self._zygote = _Zygote(memory_bytes)
+        self.zygote = _Zygote(memory_bytes)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._found: dict[tuple[str, str], str] = {}
+        self._asked: dict[tuple[str, str], _Job] = {}
+        self._lock = threading.RLock()
         self._lanes: list[threading.Thread] = []
         self._is_closed = False
 
-    def submit(self, left: str, right: str) -> Future[str]:
-        """Ask about a pair.
+    def ask(self, left: str, right: str) -> str | Future[str]:
+        """Ask about a pair, in either order: what is remembered of it, or a Future of the same.
 
-        Returns:
-            A Future of ``same``, ``different``, ``unreadable``, ``memory``, ``recursion``, ``error``, ``timeout`` or
-            ``died``. It raises `DocendoError` where math-verify cannot be loaded.
+        The finding is ``same``, ``different``, ``unreadable``, ``memory``, ``recursion``, ``error``,
+        ``timeout`` or ``died``. The Future raises `DocendoError` where math-verify cannot be loaded. Callers
+        that ask about a pair at the same time share one Future, each with a share that it can cancel.
         """
-        answer: Future[str] = Future()
+        pair = (left, right) if left <= right else (right, left)
         with self._lock:
             if self._is_closed:
                 raise _closed()
-            self._jobs.put(_Job(left, right, answer))
+            if pair in self._found:
+                return self._found[pair]
+            share: Future[str] = Future()
+            if pair in self._asked:
+                self._asked[pair].shares.append(share)
+                return share
+            job = _Job(*pair, [share])
+            self._asked[pair] = job
+            self._jobs.put(job)
             if len(self._lanes) < min(self.workers, self._jobs.qsize()):
                 lane = threading.Thread(target=self._serve, name="docendo-math", daemon=True)
                 self._lanes.append(lane)
                 lane.start()
-        return answer
+        return share
+
+    def _settle(self, job: _Job, result: str | Exception) -> None:
+        with self._lock:
+            del self._asked[job.left, job.right]
+            if isinstance(result, str):
+                self._found[job.left, job.right] = result
+                if len(self._found) > CACHED_PAIRS:
+                    del self._found[next(iter(self._found))]
+        for share in job.shares:
+            if not share.set_running_or_notify_cancel():
+                continue
+            if isinstance(result, str):
+                share.set_result(result)
+            else:
+                share.set_exception(result)
+
+    def _is_wanted(self, job: _Job) -> bool:
+        """Whether anybody still waits for a pair; forgets it where nobody does."""
+        with self._lock:
+            if all(share.cancelled() for share in job.shares):
+                del self._asked[job.left, job.right]
+                return False
+        return True
 
     def close(self) -> None:
         """End the workers; pairs that wait are cancelled. May be called twice."""
@@ -81,7 +118,7 @@ class MathPool:
             self._refuse(_closed())
             for _ in self._lanes:
                 self._jobs.put(None)
-        self._zygote.close()
+        self.zygote.close()
 
     def _refuse(self, why: Exception) -> None:
         """Tell every pair that nobody has taken yet."""
@@ -90,8 +127,8 @@ class MathPool:
                 job = self._jobs.get(block=False)
             except queue.Empty:
                 return
-            if job is not None and job.answer.set_running_or_notify_cancel():
-                job.answer.set_exception(why)
+            if job is not None:
+                self._settle(job, why)
 
     def _serve(self) -> None:
         worker: _Worker | None = None
@@ -99,7 +136,7 @@ class MathPool:
         try:
             while self._take(mine):
                 if worker is None:
-                    worker = _Worker(self._zygote)
+                    worker = _Worker(self.zygote)
                 if not self._answer(worker, mine):
                     worker.kill()
                     worker = None
@@ -109,10 +146,10 @@ class MathPool:
                 self._lanes.remove(threading.current_thread())
                 self._refuse(error)
             for job in mine:
-                job.answer.set_exception(error)
+                self._settle(job, error)
         else:
             for job in mine:
-                job.answer.set_exception(_closed())
+                self._settle(job, _closed())
 
     def _take(self, mine: deque[_Job]) -> bool:
         """Fill ``mine`` up to a fair share of what waits. False: the pool was closed."""
@@ -126,21 +163,23 @@ class MathPool:
                     break
                 if job is None:
                     return False
-                if job.answer.set_running_or_notify_cancel():
+                if self._is_wanted(job):
                     mine.append(job)
             if mine:
                 return True
 
     def _answer(self, worker: _Worker, mine: deque[_Job]) -> bool:
-        """Work off the batch. False: the worker is of no more use; what is not answered is still in ``mine``."""
+        """Work off the batch. False: the worker is of no more use; what is not answered is still in
+        ``mine``.
+        """
         try:
             worker.ask([(job.left, job.right) for job in mine])
             while mine:
                 if not worker.has_answer(self.timeout_seconds):
-                    mine.popleft().answer.set_result("timeout")
+                    self._settle(mine.popleft(), "timeout")
                     return False
                 found = worker.answer()
-                mine.popleft().answer.set_result(found)
+                self._settle(mine.popleft(), found)
                 if found == "memory":
                     # It may hold on to what it had; the next pair shall have all of the memory.
                     return False
@@ -150,7 +189,7 @@ class MathPool:
             # It died at the first pair of what is left: twice is the pair's own fault.
             mine[0].deaths += 1
             if mine[0].deaths > 1:
-                mine.popleft().answer.set_result("died")
+                self._settle(mine.popleft(), "died")
             return False
         return True
 
@@ -206,12 +245,14 @@ class _Zygote:
             return self._control
         ours, theirs = socket.socketpair()
         with theirs:
-            # -P: the folder of the program holds a math.py. Of the environment it gets nothing that could be secret.
+            # -P: the folder of the program holds a math.py. Of the environment it gets nothing that could be
+            # secret.
             kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
             paths = os.pathsep.join(path for path in sys.path if path)
             program = str(Path(__file__).with_name("math_worker.py"))
+            arguments = [str(theirs.fileno()), str(self._memory_bytes)]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-W", "ignore", program, str(theirs.fileno()), str(self._memory_bytes)],
+                [sys.executable, "-P", "-W", "ignore", program, *arguments],
                 pass_fds=[theirs.fileno()],
                 env={**kept, "PYTHONPATH": paths, "PYTHONHASHSEED": "0"},
                 stdin=subprocess.DEVNULL,
@@ -244,8 +285,8 @@ class _Worker:
         self._pid, self._connection = zygote.fork()
 
     def ask(self, pairs: list[tuple[str, str]]) -> None:
-        # JSON, escaped: what comes back from a process that read hostile text must not be unpickled, and a lone
-        # surrogate must go through.
+        # JSON, escaped: what comes back from a process that read hostile text must not be unpickled, and a
+        # lone surrogate must go through.
         self._connection.send_bytes(json.dumps(pairs).encode())
 
     def has_answer(self, timeout_seconds: float) -> bool:
@@ -260,22 +301,22 @@ class _Worker:
 
 
 _POOLS: dict[tuple[float, int], MathPool] = {}
-_POOLS_LOCK = threading.Lock()
+_POOLS_LOCK = [threading.Lock()]
 
 
 def shared_pool(timeout_seconds: float, memory_bytes: int) -> MathPool:
-    """Return the process's pool for these limits, made at the first call and closed at exit.
-
-    It has as many workers as there are processors for us, at most eight.
-    """
-    with _POOLS_LOCK:
+    """Return the process's pool for these limits, made at the first call and closed at exit."""
+    with _POOLS_LOCK[0]:
         pool = _POOLS.get((timeout_seconds, memory_bytes))
         if pool is None:
-            processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            workers = min(8, processors)
-            pool = MathPool(timeout_seconds=timeout_seconds, memory_bytes=memory_bytes, workers=workers)
+            pool = MathPool(timeout_seconds=timeout_seconds, memory_bytes=memory_bytes, workers=_processors())
             _POOLS[timeout_seconds, memory_bytes] = pool
         return pool
+
+
+def _processors() -> int:
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(MAX_WORKERS, ours or 1)
 
 
 def _close_all() -> None:
@@ -285,11 +326,11 @@ def _close_all() -> None:
 
 def _forget_all() -> None:
     """In a forked child: the threads of the pools stayed behind, so it begins with none."""
-    global _POOLS_LOCK
     for pool in _POOLS.values():
-        pool._zygote.abandon()  # pyright: ignore[reportPrivateUsage]
+        pool.zygote.abandon()
     _POOLS.clear()
-    _POOLS_LOCK = threading.Lock()
+    # Another thread may have held it when we were forked, and that thread is not here to let go of it.
+    _POOLS_LOCK[0] = threading.Lock()
 
 
 atexit.register(_close_all)

@@ -1,9 +1,10 @@
 """The program that math-verify runs in: a small parent that has it loaded, and workers forked from it.
 
-Run by path, never imported by Docendo. It needs no package but math-verify, reads no environment, and its answers
-are plain words. The parent process ("zygote") lives to make a new worker in a few milliseconds where one was
-killed: it takes orders over the socket with the file number ``sys.argv[1]``. ``F`` with a file descriptor forks a
-worker that serves it; ``K`` with a process id kills that worker and reaps it, so that no id is killed twice.
+Run by path, never imported by Docendo. It needs no package but math-verify, reads no environment, and its
+answers are plain words. The parent process ("zygote") lives to make a new worker in a few milliseconds where
+one was killed: it takes orders over the socket with the file number ``sys.argv[1]``. ``F`` with a file
+descriptor forks a worker that serves it; ``K`` with a process id kills that worker and reaps it, so that no
+id is killed twice.
 """
 
 # pyright: basic
@@ -81,13 +82,14 @@ def finding(left: str, right: str) -> str:
 
 def read(text: str) -> list:
     """Return what math-verify makes of a whole text as LaTeX; empty where it can make nothing of it."""
-    # Only LaTeX and only the first match: other settings look for a number somewhere inside what they cannot read.
+    # Only LaTeX and only the first match: other settings look for a number somewhere inside what they cannot
+    # read.
     return math_verify.parse(
         f"${text}$",
         extraction_config=(LATEX,),
         fallback_mode="no_fallback",
         extraction_mode="first_match",
-        parsing_timeout=None,
+        parsing_timeout=0,
         raise_on_error=True,
     )
 
@@ -97,7 +99,7 @@ def either_way(left: list, right: list) -> bool:
     fault: Exception | None = None
     for gold, target in ((left, right), (right, left)):
         try:
-            if math_verify.verify(gold, target, timeout_seconds=None, raise_on_error=True):
+            if math_verify.verify(gold, target, timeout_seconds=0, raise_on_error=True):
                 return True
         except (MemoryError, RecursionError):
             raise

@@ -1,7 +1,7 @@
 r"""What can be said of two mathematical answers without computer algebra, in microseconds.
 
-`quick_finding` decides by exact numbers, plain words, and lists, tuples, intervals and sets of these; it never
-guesses, and leaves all else open. `latex` spells an answer so that math-verify reads it.
+`quick_finding` decides by exact numbers, plain words, and lists, tuples, intervals and sets of these; it
+never guesses, and leaves all else open. `latex` spells an answer so that math-verify reads it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ def quick_finding(left: str, right: str, percent: Percent) -> Finding | None:
     """Decide whether two answers are the same; None where this cannot tell. Symmetric."""
     if left == right:
         return True, "same text"
-    return _compared(plain(left), plain(right), percent, depth=0)
+    return _compared(left, right, percent, depth=0)
 
 
 def _compared(left: str, right: str, percent: Percent, depth: int) -> Finding | None:
-    if _tight(left) == _tight(right):
-        return True, "same text"
     first, second = read_number(left, algebra=True), read_number(right, algebra=True)
     if first and second:
         return _numbers(first, second, percent)
+    left, right = plain(left), plain(right)
+    if _tight(left) == _tight(right):
+        return True, "same text"
     if percent == "compared" and ("%" in left) is not ("%" in right):
         return False, "percent against number"
     words = _words(left), _words(right)
@@ -89,11 +90,13 @@ def _has_no_end(value: Fraction) -> bool:
 _GAP = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf)\s*\{([^{}\\]*)\}")
 _WORDS = re.compile(r"[a-z]+(?:[ '-]+[a-z]+)*")
-_SHORT_WORDS = frozenset(
-    "yes no true false odd even none all both red blue up down left right east west north south mon tue wed thu fri"
-    " sat sun jan feb mar apr may jun jul aug sep oct nov dec dne".split()
-)
-_NAMES = frozenset("sqrt frac sinh cosh tanh theta alpha beta gamma delta infty infinity arcsin arccos arctan".split())
+_SHORT = """
+    yes no true false odd even none all both red blue up down left right east west north south
+    mon tue wed thu fri sat sun jan feb mar apr may jun jul aug sep oct nov dec dne
+"""
+_SHORT_WORDS = frozenset(_SHORT.split())
+_FUNCTIONS = "sqrt frac sinh cosh tanh theta alpha beta gamma delta infty infinity arcsin arccos arctan"
+_NAMES = frozenset(_FUNCTIONS.split())
 _DAY = re.compile(r"[0-9]\s?(?:\\text\{\s*)?([ap])\.?\s?m\b", re.IGNORECASE)
 
 
@@ -132,40 +135,38 @@ def _parts(left: str, right: str, percent: Percent, depth: int) -> Finding | Non
     others, theirs = second
     if len(ours) != len(theirs):
         return None
-    if brackets == others == "":
-        return _as_sets(ours, theirs, percent, depth)
+    if {brackets, others} <= {"", "{}"}:
+        # Matching goes from left to right, so only both ways together are symmetric.
+        both = _as_sets(ours, theirs, percent, depth), _as_sets(theirs, ours, percent, depth)
+        return next((way for way in both if way and way[0]), both[0] if all(both) else None)
     if brackets != others:
         return None
-    if brackets == "{}":
-        return _as_sets(ours, theirs, percent, depth)
-    found = [_compared(plain(one), plain(two), percent, depth + 1) for one, two in zip(ours, theirs, strict=True)]
+    found = [_compared(one, two, percent, depth + 1) for one, two in zip(ours, theirs, strict=True)]
     if any(part is not None and not part[0] for part in found) and all(found):
         return False, "other parts"
     return (True, "same parts") if all(part is not None and part[0] for part in found) else None
 
 
 def _as_sets(ours: list[str], theirs: list[str], percent: Percent, depth: int) -> Finding | None:
-    left = [plain(part) for part in ours]
-    open_parts = [plain(part) for part in theirs]
-    is_decided = True
-    for part in left:
+    open_parts = list(theirs)
+    for part in ours:
         found = [_compared(part, other, percent, depth + 1) for other in open_parts]
         match = next((place for place, finding in enumerate(found) if finding and finding[0]), None)
         if match is not None:
             del open_parts[match]
-        else:
-            is_decided = is_decided and all(found)
-            if not is_decided:
-                return None
+        elif not all(found):
+            return None
     if not open_parts:
         return True, "same parts"
-    # {1, 1, 2} and {1, 2, 2} are the same set: only where nothing is there twice is a missing part a difference.
-    return None if _has_twins(left) or _has_twins([plain(part) for part in theirs]) else (False, "other parts")
+    # {1, 1, 2} and {1, 2, 2} are the same set: only where nothing is there twice is a missing part a
+    # difference.
+    return None if _has_twins(ours) or _has_twins(theirs) else (False, "other parts")
 
 
 def _has_twins(parts: list[str]) -> bool:
     numbers = [read_number(part, algebra=True) for part in parts]
-    return len({number.value if number else part for number, part in zip(numbers, parts, strict=True)}) < len(parts)
+    distinct = {number.value if number else plain(part) for number, part in zip(numbers, parts, strict=True)}
+    return len(distinct) < len(parts)
 
 
 def _split(text: str) -> tuple[str, list[str]] | None:
@@ -206,15 +207,15 @@ _SIGNS = str.maketrans(
         "≤": r"\le ",
         "≥": r"\ge ",
         "≠": r"\ne ",
-        "∪": r"\cup ",
+        "\u222a": r"\cup ",
         "∩": r"\cap ",
         "∈": r"\in ",
         "±": r"\pm ",
-        "×": r"\times ",
+        "\u00d7": r"\times ",
         "÷": r"\div ",
         "·": r"\cdot ",
         "θ": r"\theta ",
-        "α": r"\alpha ",
+        "\u03b1": r"\alpha ",
         "β": r"\beta ",
         "λ": r"\lambda ",
         "∅": r"\emptyset ",
@@ -254,6 +255,8 @@ def _open_braces(text: str) -> int:
 
 def nesting(text: str) -> int:
     """Return how deep the brackets of a text are nested. Count, >= 0; one that is never closed counts too."""
+    if text.count("(") + text.count("[") + text.count("{") < 2:
+        return text.count("(") + text.count("[") + text.count("{")
     depth = deepest = 0
     for character in text:
         if character in "([{":

@@ -1,7 +1,7 @@
 r"""Numbers as people and models write them, read exactly.
 
-`plain` takes off what carries no meaning (wrappers, LaTeX spacing, invisible characters); `read_number` reads a
-whole answer as one number; `parse_number` gives its value alone. What is read::
+`plain` takes off what carries no meaning (wrappers, LaTeX spacing, invisible characters); `read_number` reads
+a whole answer as one number; `parse_number` gives its value alone. What is read::
 
     18   -18   +18   (18)   18.   .5   007              integers and decimals, Unicode minus too
     1,234,567.5   12,34,567   1 234 567   1{,}234       thousands separators; 3,5 and 1.234,5 are not read
@@ -24,6 +24,9 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+from docendo.verifiers.number_words import in_words
+from docendo.verifiers.units import CURRENCY, is_unit
 
 MAX_DIGITS = 400
 """Longer numbers, and larger powers of ten, are not read. Ours: no double reaches it, and no time is lost."""
@@ -48,10 +51,14 @@ class Number:
 
 _CHARACTERS = {
     **dict.fromkeys(map(ord, "\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d"), "-"),
-    **dict.fromkeys(map(ord, "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"), " "),
+    **dict.fromkeys(
+        map(ord, "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"), " "
+    ),
     **dict.fromkeys(map(ord, "\u3000\t\n\r\v\f"), " "),
     # Zero-width and direction marks, soft hyphen, byte order mark, NUL: seen by nobody.
-    **dict.fromkeys([0, 0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)], None),
+    **dict.fromkeys(
+        [0, 0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)], None
+    ),
     **{0xFF10 + digit: str(digit) for digit in range(10)},
     ord("\uff0c"): ",",
     ord("\uff0e"): ".",
@@ -66,8 +73,11 @@ _CHARACTERS = {
     ord("\u215b"): " 1/8",
     ord("\u2044"): "/",
 }
-_SIMPLE = re.compile(r"[+-]?[0-9]{1,18}")
-_SPACING = re.compile(r"\\[,;:!> ]|\\q?quad(?![a-zA-Z])|\\(?:displaystyle|limits|left|right|[bB]igg?[lr]?)(?![a-zA-Z])|~")
+_SIMPLE = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+# A double backslash ends a row of a matrix: it is matched first so that the space behind it stays.
+_SPACING = re.compile(
+    r"\\\\|\\[,;:!> ]|\\q?quad(?![a-zA-Z])|\\(?:displaystyle|limits|left|right|[bB]igg?[lr]?)(?![a-zA-Z])|~"
+)
 _FRACTION = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 _WRAPPERS = (
     ("$$", "$$"),
@@ -83,21 +93,30 @@ _COMMAND = re.compile(r"\\(?:boxed|fbox|text|textbf|textit|textrm|mathrm|mathbf|
 def plain(text: str) -> str:
     r"""Take off what carries no meaning in an answer.
 
-    Invisible characters and odd spaces and minus signs; ``$...$``, ``\(...\)``, ``\boxed{...}``, ``\text{...}``,
-    ``**...**`` around the whole; LaTeX spacing, ``\left``, ``\right``; full stops at the end. Idempotent.
+    Invisible characters and odd spaces and minus signs; ``$...$``, ``\(...\)``, ``\boxed{...}``,
+    ``\text{...}``, ``**...**`` around the whole; LaTeX spacing, ``\left``, ``\right``; full stops at the end.
+    Idempotent.
     """
     if _SIMPLE.fullmatch(text):
         return text
-    text = text.translate(_CHARACTERS).replace("{,}", ",")
+    if not text.isascii() or "\0" in text:
+        text = text.translate(_CHARACTERS)
+    text = text.replace("{,}", ",")
     if "\\" in text or "~" in text:
         text = _FRACTION.sub(r"\\frac", text)
-        text = _SPACING.sub(lambda match: "" if match[0][1:2] in "!lrbB" and match[0] != "~" else " ", text)
+        text = _SPACING.sub(_space, text)
     text = " ".join(text.split())
     while True:
         shorter = _unwrapped(text.rstrip(" ").removesuffix(".").strip())
         if shorter == text:
             return text
         text = shorter
+
+
+def _space(match: re.Match[str]) -> str:
+    if match[0] == "\\\\":
+        return match[0]
+    return "" if match[0] == "\\!" or (match[0][1:2].isalpha() and "quad" not in match[0]) else " "
 
 
 def _unwrapped(text: str) -> str:
@@ -131,7 +150,10 @@ def closes_at_end(text: str, start: int) -> bool:
 # -- one number ---------------------------------------------------------------------------------------------
 
 _PLAIN_DECIMAL = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_GROUPED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?|[0-9]{1,3}(?:\ [0-9]{3})+(?:\.[0-9]*)?"
+_GROUPED = (
+    r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]{1,3}(?:\ [0-9]{3})+)"
+    r"(?:\.[0-9]*)?"
+)
 _SCALES = {
     "hundred": 100,
     "thousand": 1000,
@@ -140,48 +162,36 @@ _SCALES = {
     "trillion": 10**12,
     "dozen": 12,
 }
-_CURRENCY = r"(?:(?:US|CA?|AU?|NZ|HK|S)?\s?\\?\$|[€£¥₹₽₩₪฿₫₱]|\\(?:pounds|euro)\b|(?:USD|EUR|GBP|Rs\.?)(?![a-zA-Z]))"
 _NUMBER = re.compile(
     rf"""
     (?P<name>[A-Za-z](?:_\{{?[A-Za-z0-9]+\}}?)?\s*=\s*)?
     (?P<sign>[+-])?\s*
-    (?:{_CURRENCY}\s*(?P<inner>[+-])?\s*)?
+    (?:{CURRENCY}\s*(?P<inner>[+-])?\s*)?
     (?:
         (?P<tex_whole>[0-9]+)?\s*\\frac\s*
             (?:\{{\s*(?P<top>-?{_PLAIN_DECIMAL})\s*\}}|(?P<top_digit>[0-9])|\s(?P<top_spaced>[0-9]))\s*
             (?:\{{\s*(?P<bottom>-?{_PLAIN_DECIMAL})\s*\}}|(?P<bottom_digit>[0-9]))
-      | (?:(?P<whole>[0-9]+)(?:\s+and\s+|\s+))?(?P<over>{_GROUPED}|{_PLAIN_DECIMAL})\s?/\s?(?P<under>{_GROUPED}|{_PLAIN_DECIMAL})
+      | (?:(?P<whole>[0-9]+)(?:\s+and\s+|\s+))?
+            (?P<over>{_GROUPED}|{_PLAIN_DECIMAL})\s?/\s?(?P<under>{_GROUPED}|{_PLAIN_DECIMAL})
       | (?P<fixed>[0-9]*\.[0-9]*)\\overline\{{(?P<repeated>[0-9]+)\}}
       | (?P<decimal>{_GROUPED}|{_PLAIN_DECIMAL})
-            (?:\s?(?:\\times|×|\*|\\cdot|·|x)\s?10\s?(?:\^|\*\*)\s?\{{?\s?\(?(?P<power>[+-]?[0-9]+)\)?\s?\}}?|[eE](?P<exponent>[+-]?[0-9]+))?
+            (?: \s?(?:\\times|\u00d7|\*|\\cdot|\u00b7|x)\s?10\s?
+                (?:\^|\*\*)\s?\{{?\s?\(?(?P<power>[+-]?[0-9]+)\)?\s?\}}?
+              | [eE](?P<exponent>[+-]?[0-9]+)
+            )?
     )
-    (?:[\s-]?(?P<scale>(?:hundred|thousand|million|billion|trillion|dozen)(?:\s(?:thousand|million|billion|trillion))?)(?![a-zA-Z]))?
+    (?: [\s-]?
+        (?P<scale>
+            (?:hundred|thousand|million|billion|trillion|dozen)(?:\s(?:thousand|million|billion|trillion))?
+        )(?![a-zA-Z])
+    )?
     (?P<rest>.*)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_PERCENT = re.compile(r"\s?(?:\\?%|-?(?:percent|per\scent|pct)(?:age)?(?:\spoints?)?(?![a-zA-Z]))", re.IGNORECASE)
-_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|operatorname)\s*\{([^{}]*)\}")
-_UNIT = re.compile(
-    r"""\s? (?:
-        °
-      | (?:-|/|per\s|\s)?\s?/?\s?[A-Za-zµμΩ°]['’A-Za-z.]*             # a word
-        (?:\s?[\s/*·-]\s?\(?[A-Za-zµμΩ°]['’A-Za-z.]*\)?){0,7}         # more words
-      | \([A-Za-z][A-Za-z\s.]*\)                                      # (eggs)
-    ) (?:(?:\s?\^\{?-?[0-9]\}?|[0-9²³])(?![0-9]))?
-    (?:\s?[\s/]\s?[A-Za-z]+(?:\^\{?-?[0-9]\}?)?){0,3}                 # m/s^2 a day
-    [\s.!]*""",
-    re.VERBOSE,
+_PERCENT = re.compile(
+    r"\s?(?:\\?%|-?(?:percent|per\scent|pct)(?:age)?(?:\spoints?)?(?![a-zA-Z]))", re.IGNORECASE
 )
-# Words behind a number that change it: then it is not one plain number.
-_NOT_UNITS = re.compile(
-    r"\b(?:and|or|to|plus|minus|times|divided|multiplied|over|through|than|half|halves|thirds?|fourths?|fifths?"
-    r"|sixths?|sevenths?|eighths?|ninths?|tenths?|hundredths?|thousandths?|hundred|thousand|million|billion|trillion"
-    r"|dozens?|pi|e|i|sqrt|root|factorial|mod|remainder|r|choose|but|not|out|is|are|x|y|z|n|k|b|bn|am|pm)\b|^\W*(?:squared|cubed)\b",
-    re.IGNORECASE,
-)
-_LETTER_UNITS = frozenset("mgshLlJNWVACF")
-_TRAILING_CURRENCY = re.compile(rf"\s?{_CURRENCY}\s*", re.IGNORECASE)
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -212,7 +222,12 @@ def read_number(text: str, *, algebra: bool = False) -> Number | None:
         The number, or None: it is no number, more than one, or too large to be looked into (`MAX_DIGITS`).
     """
     if _SIMPLE.fullmatch(text):
-        return Number(Fraction(int(text)))
+        # Nearly all answers end here; the general way takes ten times as long.
+        whole, _, part = text.partition(".")
+        if not part:
+            return Number(Fraction(int(whole)))
+        digits = len((whole + part).lstrip("+-0"))
+        return Number(Fraction(int(whole + part), 10 ** len(part)), decimals=len(part), digits=digits)
     if len(text) > 4 * MAX_DIGITS:
         return None
     text = plain(text)
@@ -222,14 +237,14 @@ def read_number(text: str, *, algebra: bool = False) -> Number | None:
         text = text[1:-1].strip()
     match = _NUMBER.match(text)
     if match is None:
-        value = _in_words(text)
+        value = in_words(text)
         return None if value is None else Number(Fraction(value))
     rest, is_percent = match["rest"], False
     if rest:
         percent = _PERCENT.match(rest)
         if percent:
             is_percent, rest = True, rest[percent.end() :]
-        if rest and not _is_unit(rest, algebra=algebra):
+        if rest and not is_unit(rest, algebra=algebra):
             return None
     value = _value(match)
     if value is None:
@@ -242,7 +257,8 @@ def read_number(text: str, *, algebra: bool = False) -> Number | None:
     if (match["sign"] or match["inner"]) == "-":
         value = -value
     decimals, digits = 0, 0
-    if match["decimal"] and "." in match["decimal"] and not (match["power"] or match["exponent"] or match["scale"]):
+    is_scaled = match["power"] or match["exponent"] or match["scale"]
+    if match["decimal"] and "." in match["decimal"] and not is_scaled:
         decimals = len(match["decimal"].partition(".")[2])
         digits = len(match["decimal"].replace(".", "").replace(",", "").replace(" ", "").lstrip("0"))
     name = (match["name"] or "").rstrip("= ")
@@ -284,96 +300,3 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 def _exact(text: str) -> Fraction | None:
     return None if len(text) > MAX_DIGITS else Fraction(text.replace(",", "").replace(" ", ""))
-
-
-def _is_unit(rest: str, *, algebra: bool) -> bool:
-    """Whether what stands behind a number is a unit, which is ignored."""
-    if _TRAILING_CURRENCY.fullmatch(rest) or not rest.strip(" ."):
-        return True
-    bare = rest
-    if "\\" in rest or "°" in rest:
-        rest = _DEGREES.sub("°", rest.replace("\\$", " $"))
-        bare, rest = _TEXT.sub(" ", rest), _TEXT.sub(r" \1", rest)
-    if len(rest) > 80 or not _UNIT.fullmatch(rest) or _NOT_UNITS.search(rest):
-        return False
-    letters = _WORDS.findall(bare)
-    if algebra and not all(word.lower() in _KNOWN_UNITS or _is_word(word) for word in letters):
-        return False
-    if not letters:
-        return True
-    # Letters that stick to the number are a unit where they are one that is known: 5cm, not 5ab.
-    if bare[0].isalpha():
-        return letters[0].lower() in _KNOWN_UNITS
-    return len(letters[0]) > 1 or letters[0] in _LETTER_UNITS
-
-
-def _is_word(word: str) -> bool:
-    return len(word) > 3 and word.lower() not in _FUNCTIONS
-
-
-_DEGREES = re.compile(r"\s?\^?\s?\{?\s?\^?\s?(?:\\circ|°)\s?\}?(?:\s?[CFK](?![A-Za-z]))?")
-_WORDS = re.compile(r"[A-Za-z]+")
-_FUNCTIONS = frozenset("sqrt frac sinh cosh tanh arcsin arccos arctan circ alpha beta gamma delta theta infty cdot".split())
-_KNOWN_UNITS = frozenset(
-    "cm mm km dm ft in yd mi kg mg lb lbs oz ml cl dl hz khz mhz min mins sec secs hr hrs hour hours day days week"
-    " weeks year years month months minutes minute seconds second ms kmh kph mph km/h sq cents cent dollars dollar usd"
-    " eur euros meters meter metres metre inches inch feet foot miles mile yards grams gram liters liter litres degrees"
-    " deg units unit kwh kw pts points people".split()
-)
-
-
-# -- words --------------------------------------------------------------------------------------------------
-
-_ONES = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-        " seventeen eighteen nineteen".split()
-    )
-}
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
-_WORD_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-
-
-def _in_words(text: str) -> int | None:
-    """Return the value of an English cardinal; None where a word is anything else."""
-    if not text[0].isalpha() or len(text) > 200:
-        return None
-    words = text.lower().replace("-", " ").replace(",", " ").split()
-    sign = 1
-    if words and words[0] in ("minus", "negative"):
-        sign, words = -1, words[1:]
-    total, group, last = 0, 0, ""
-    limit = 10**15
-    for position, word in enumerate(words):
-        if word == "and":
-            # Only behind hundred or a scale, and never last.
-            if last not in ("hundred", *_WORD_SCALES) or position == len(words) - 1:
-                return None
-        elif word in _ONES:
-            value = _ONES[word]
-            # "twenty five" adds; "five five" and "ten five" are two numbers.
-            if last in _ONES or (last in _TENS and not 1 <= value <= 9):
-                return None
-            group += value
-        elif word in _TENS:
-            if last in _ONES or last in _TENS:
-                return None
-            group += _TENS[word]
-        elif word == "hundred":
-            if not 1 <= group <= 9:
-                return None
-            group *= 100
-        elif word in _WORD_SCALES:
-            if not 1 <= group <= 999 or _WORD_SCALES[word] >= limit:
-                return None
-            limit = _WORD_SCALES[word]
-            total += group * limit
-            group = 0
-        else:
-            return None
-        last = word
-    return sign * (total + group) if last else None

@@ -18,9 +18,9 @@ from docendo.verifiers.numbers import plain, read_number
 class Numeric:
     """Compare answers as numbers, in exact fractions: ``1/2``, ``0.5`` and ``.50`` are one.
 
-    What is read as a number stands in `docendo.verifiers.numbers`. Units and currency signs are ignored and never
-    converted: the question asks for a unit, so ``5 km`` is ``5``, and also ``5 m``. Two texts that are the same,
-    case folded, are the same answer even where they are no number.
+    What is read as a number stands in `docendo.verifiers.numbers`. Units and currency signs are ignored and
+    never converted: the question asks for a unit, so ``5 km`` is ``5``, and also ``5 m``. Two texts that are
+    the same, case folded, are the same answer even where they are no number.
 
     `same` is symmetric and reflexive. With ``tolerance`` 0 it is transitive too; with another it is not.
     """
@@ -28,10 +28,11 @@ class Numeric:
     version: ClassVar[int] = 1
 
     tolerance: float = 0.0
-    """Largest difference of two numbers that are the same. In their unit, finite, >= 0; taken as the decimal that
-    it is written as. 0: exact. Fine-tune-CoT's check of AddSub, SVAMP and SingleEq uses 1e-6."""
+    """Largest difference of two numbers that are the same. In their unit, finite, >= 0; taken as the decimal
+    that it is written as. 0: exact. Fine-tune-CoT's check of AddSub, SVAMP and SingleEq uses 1e-6."""
     percent: Literal["ignored", "hundredths", "compared"] = "ignored"
-    """What ``50%`` is: 50, for questions that ask for a percentage; 1/2; or itself, equal to no bare number."""
+    """What ``50%`` is: 50, for questions that ask for a percentage; 1/2; or itself, equal to no bare
+    number."""
     source: Source = Source.GOLD
 
     def __post_init__(self) -> None:
@@ -46,8 +47,8 @@ class Numeric:
     def verdicts(self, pairs: Iterable[tuple[Sample, Label | None]]) -> Iterator[Verdict]:
         """Return one Verdict for each pair, in order, streaming.
 
-        ``undecided``: an answer with digits or a gold answer that is not one number, as in ``3 + 4``, or is too
-        long. An answer without any digit to a question that asks for a number is ``incorrect``.
+        ``undecided``: an answer with digits or a gold answer that is not one number, as in ``3 + 4``, or is
+        too long. An answer without any digit to a question that asks for a number is ``incorrect``.
         """
         ready = {reason: Verdict(outcome, reason, self.source) for reason, outcome in _REASONS.items()}
         for sample, label in pairs:

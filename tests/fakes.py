@@ -1,0 +1,329 @@
+"""Test doubles for recipes and runs: a task of sums, an engine that guesses, a trainer that makes it better.
+
+A whole run takes milliseconds. Nothing here imports torch; checkpoints are real folders with a real tokenizer
+and one tensor, so that opening, hashing and deleting them is the real thing.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import orjson
+import pyarrow.parquet as pq
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from docendo.core.losses import Loss, Optimizer
+from docendo.core.protocols import (
+    Chunk,
+    Finished,
+    Halved,
+    Request,
+    Sampling,
+    TrainedEpoch,
+    TrainingStep,
+    Watcher,
+)
+from docendo.core.records import (
+    Checkpoint,
+    Completion,
+    Context,
+    Label,
+    Logprobs,
+    Message,
+    Model,
+    Outcome,
+    Problem,
+    Prompt,
+    Reading,
+    Sample,
+    Source,
+    Verdict,
+)
+from docendo.core.seeds import derived_rng, digest_of
+from docendo.engines.checkpoints import open_checkpoint
+from docendo.runs.run import Run
+from docendo.runs.settings import RunSettings
+from docendo.runs.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class SumFormat:
+    """``What is 3 + 4?`` -> `` 3 + 4 is 7. The answer is 7.``"""
+
+    version: ClassVar[int] = 1
+
+    def prompt(self, problem: Problem, context: Context) -> Prompt:
+        return Prompt(problem, (Message("user", problem.question),))
+
+    def read(self, text: str) -> Reading:
+        found = re.search(r"^(.*?)The answer is (\S+)\.$", text.strip())
+        if found is None:
+            return Reading(text, "", False)
+        return Reading(found[1].strip(), found[2], True)
+
+    def target(self, rationale: str, answer: str) -> str:
+        return f" {rationale} The answer is {answer}."
+
+
+@dataclass(frozen=True, slots=True)
+class Equality:
+    """The answer's string equals the gold's."""
+
+    version: ClassVar[int] = 1
+    source: Source = Source.GOLD
+
+    def verdicts(self, pairs: Iterable[tuple[Sample, Label | None]]) -> Iterator[Verdict]:
+        for sample, label in pairs:
+            if not sample.is_parsed:
+                yield Verdict(Outcome.FAILED, "no answer", self.source)
+            elif label is None:
+                yield Verdict(Outcome.UNDECIDED, "no label", self.source)
+            else:
+                right = sample.answer == label.answer
+                yield Verdict(Outcome.CORRECT if right else Outcome.INCORRECT, "", self.source)
+
+    def same(self, left: str, right: str) -> bool:
+        return left == right
+
+
+class SumsTask:
+    """Sums of two numbers. ``labels_seed`` permutes the gold answers of the named splits."""
+
+    name = "sums"
+    splits = ("train", "validation", "test")
+    verifier = Equality()
+    formats: Mapping[str, SumFormat] = {"default": SumFormat()}
+
+    def __init__(self, *, permuted: Iterable[str] = (), with_solutions: bool = True) -> None:
+        self._permuted = frozenset(permuted)
+        self._with_solutions = with_solutions
+        self.identity: Mapping[str, Any] = {"family": "sums"}
+
+    def _pairs(self, split: str, limit: int | None) -> list[tuple[int, int]]:
+        offset = self.splits.index(split) * 1000
+        return [(offset + index, index % 7) for index in range(min(limit or 200, 200))]
+
+    def problems(self, split: str, limit: int | None = None) -> Iterator[Problem]:
+        for a, b in self._pairs(split, limit):
+            yield Problem(f"{split}-{a}", f"What is {a} + {b}?", split)
+
+    def labels(self, split: str, limit: int | None = None) -> Mapping[str, Label]:
+        pairs = self._pairs(split, limit)
+        answers = [str(a + b) for a, b in pairs]
+        if split in self._permuted:
+            random.Random(7).shuffle(answers)
+        return {
+            f"{split}-{a}": Label(
+                f"{split}-{a}", answer, f"{a} + {b} is {answer}." if self._with_solutions else ""
+            )
+            for (a, b), answer in zip(pairs, answers, strict=True)
+        }
+
+
+def skill_of(checkpoint: Checkpoint) -> float:
+    """Return the chance that a checkpoint's greedy answer is right: the one number in its weights."""
+    return float(load_file(Path(checkpoint.location) / "model.safetensors")["skill"][0])
+
+
+class GuessingEngine:
+    """Answers sums rightly with the chance that stands in the weights."""
+
+    name = "guessing"
+    can = frozenset({"sample", "logprobs"})
+    signature: Mapping[str, str] = {"engine": "guessing"}
+
+    def __init__(
+        self,
+        *,
+        rows_per_chunk: int = 16,
+        before_chunk: Callable[[Chunk], None] = lambda chunk: None,
+        halve: frozenset[str] = frozenset(),
+        fails: Callable[[Request], bool] = lambda request: False,
+    ) -> None:
+        self.rows_per_chunk = rows_per_chunk
+        self.before_chunk = before_chunk
+        self.halve = halve
+        self.fails = fails
+        self.asked: list[str] = []
+
+    def chunks(
+        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+    ) -> Iterator[Chunk]:
+        pending: list[Request] = []
+        number = 0
+        for request in sorted(requests, key=lambda one: (-len(one.messages[-1].content), one.position)):
+            pending.append(request)
+            if sum(one.rows for one in pending) >= self.rows_per_chunk:
+                yield Chunk(str(number), tuple(pending))
+                pending, number = [], number + 1
+        if pending:
+            yield Chunk(str(number), tuple(pending))
+
+    def sample(
+        self, checkpoint: Checkpoint, chunks: Iterable[Chunk], sampling: Sampling
+    ) -> Iterator[Finished | Halved]:
+        skill = skill_of(checkpoint)
+        queue = list(chunks)
+        while queue:
+            chunk = queue.pop(0)
+            self.before_chunk(chunk)
+            if chunk.id in self.halve:
+                halves = chunk.halves()
+                queue = [*halves, *queue]
+                yield Halved(chunk, halves, "out of memory")
+                continue
+            self.asked.append(chunk.id)
+            results = [
+                Completion("", "failed", status="failed", reason="no connection")
+                if self.fails(request)
+                else self._completion(request, seed, skill, sampling)
+                for request in chunk.requests
+                for seed in request.seeds
+            ]
+            yield Finished(chunk, results)
+
+    def _completion(self, request: Request, seed: int, skill: float, sampling: Sampling) -> Completion:
+        a, b = (int(number) for number in re.findall(r"\d+", request.messages[-1].content)[:2])
+        rng = derived_rng(seed, sampling.temperature)
+        right = a + b if rng.random() < skill else a + b + rng.randint(1, 3)
+        text = f" {a} + {b} is {right}. The answer is {right}."
+        ids = tuple(ord(letter) for letter in text)
+        return Completion(text, "stop", (*ids, 1), prompt_tokens=8, generated_tokens=len(ids) + 1)
+
+    def logprobs(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
+        for chunk in chunks:
+            yield Finished(
+                chunk,
+                [
+                    Logprobs(
+                        tuple(-float(len(text)) for text in request.continuations or ()),
+                        tuple(len(text) for text in request.continuations or ()),
+                    )
+                    for request in chunk.requests
+                ],
+            )
+
+    def close(self) -> None:
+        pass
+
+
+class ImprovingTrainer:
+    """Sets the skill to the share of right rows among those it is given, plus a little."""
+
+    name = "improving"
+    signature: Mapping[str, str] = {"trainer": "improving"}
+
+    def __init__(self) -> None:
+        self.started_from: list[Path] = []
+        self.rows: list[list[dict[str, Any]]] = []
+
+    def train(
+        self,
+        start: Path,
+        rows: Path,
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        epochs: int,
+        seed: int,
+        folder: Path,
+        held_out: Path | None = None,
+        report: Callable[[TrainingStep], None] = lambda step: None,
+    ) -> Iterator[TrainedEpoch]:
+        table = pq.read_table(rows).to_pylist()
+        self.started_from.append(start)
+        self.rows.append(table)
+        right = sum(_is_right(row) for row in table) / len(table)
+        old = float(load_file(start / "model.safetensors")["skill"][0])
+        for epoch in range(1, epochs + 1):
+            place = folder / f"epoch-{epoch}"
+            place.mkdir(parents=True, exist_ok=True)
+            for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+                shutil.copy(start / file, place / file)
+            skill = old + (right - old) * 0.5 * epoch / epochs
+            save_file(
+                {"skill": np.array([skill, len(table) + seed / 1000], dtype=np.float64)},
+                place / "model.safetensors",
+            )
+            report(TrainingStep(epoch, epochs, 1.0 / epoch, epoch * len(table)))
+            yield TrainedEpoch(epoch, place, 1, len(table), 1.0 / epoch, None, len(table), {})
+
+
+def _is_right(row: dict[str, Any]) -> bool:
+    completion = row["completion"]
+    text = completion if isinstance(completion, str) else completion[0]["content"]
+    a, b, *_, last = (int(number) for number in re.findall(r"\d+", text))
+    return a + b == last
+
+
+def tiny_checkpoint(folder: Path, *, skill: float, model_type: str = "llama") -> Path:
+    """Make a checkpoint folder with a word tokenizer and one tensor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer(WordLevel({"<s>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()  # pyright: ignore
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "bos_token": "<s>"}
+    (folder / "tokenizer_config.json").write_bytes(orjson.dumps(config))
+    (folder / "config.json").write_bytes(orjson.dumps({"model_type": model_type}))
+    save_file({"skill": np.array([skill, 0.0], dtype=np.float64)}, folder / "model.safetensors")
+    return folder
+
+
+@dataclass(slots=True)
+class House:
+    """A workspace with everything a run on sums needs."""
+
+    path: Path
+    skill: float = 0.3
+    task: SumsTask = field(default_factory=SumsTask)
+    engine: GuessingEngine = field(default_factory=GuessingEngine)
+    trainer: ImprovingTrainer = field(default_factory=ImprovingTrainer)
+    settings: RunSettings = RunSettings(train_problems=40, validation_problems=20, test_problems=30)
+    watcher: Watcher | None = None
+
+    @property
+    def base(self) -> Model:
+        """The untrained model."""
+        folder = self.path / "base"
+        if not folder.exists():
+            tiny_checkpoint(folder, skill=self.skill)
+        return Model(open_checkpoint(folder, name="base"))
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace, opened anew."""
+        return Workspace(self.path / "workspace", watcher=self.watcher)
+
+    def run(self, name: str = "run", **more: Any) -> Run:
+        """Return a Run in the workspace."""
+        workspace = self.workspace
+        (workspace.runs / name).mkdir(parents=True, exist_ok=True)
+        return Run(
+            name=name,
+            workspace=workspace,
+            task=self.task,
+            models={"base": self.base},
+            engine=lambda name: self.engine,
+            trainer=lambda: self.trainer,
+            settings=self.settings,
+            **more,
+        )
+
+
+def tree_digest(folder: Path, *, but: Callable[[Path], bool] = lambda path: False) -> dict[str, str]:
+    """Return a digest of every file below a folder."""
+    return {
+        str(path.relative_to(folder)): digest_of(list(path.read_bytes()))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not but(path)
+    }
