@@ -17,7 +17,7 @@ help: ## list these targets
 
 # torch comes first and by its plain version: pip then takes the build that it is given for this machine.
 .venv/installed: constraints.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found; hint: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "found no Python 3.11 or newer; hint: make PYTHON=path/to/python"; exit 1; }
 	@test -x $(BIN)/python || { echo "Making .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv .venv; }
 	@echo "Installing $(TORCH) (the longest step)"
 	@$(PIP) --constraint constraints.txt $(TORCH)

@@ -123,11 +123,12 @@ class SumsTask:
         if split in self._permuted:
             random.Random(7).shuffle(answers)
         return {
-            f"{split}-{a}": Label(
-                f"{split}-{a}", answer, f"{a} + {b} is {answer}." if self._with_solutions else ""
-            )
+            f"{split}-{a}": Label(f"{split}-{a}", answer, self._solution(a, b, answer))
             for (a, b), answer in zip(pairs, answers, strict=True)
         }
+
+    def _solution(self, a: int, b: int, answer: str) -> str:
+        return f"{a} + {b} is {answer}." if self._with_solutions else ""
 
 
 def skill_of(checkpoint: Checkpoint) -> float:
@@ -251,10 +252,8 @@ class ImprovingTrainer:
             for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
                 shutil.copy(start / file, place / file)
             skill = old + (right - old) * 0.5 * epoch / epochs
-            save_file(
-                {"skill": np.array([skill, len(table) + seed / 1000], dtype=np.float64)},
-                place / "model.safetensors",
-            )
+            weights = np.array([skill, len(table) + seed / 1000], dtype=np.float64)
+            save_file({"skill": weights}, place / "model.safetensors")
             report(TrainingStep(epoch, epochs, 1.0 / epoch, epoch * len(table)))
             yield TrainedEpoch(epoch, place, 1, len(table), 1.0 / epoch, None, len(table), {})
 
@@ -288,7 +287,9 @@ class House:
     task: SumsTask = field(default_factory=SumsTask)
     engine: GuessingEngine = field(default_factory=GuessingEngine)
     trainer: ImprovingTrainer = field(default_factory=ImprovingTrainer)
-    settings: RunSettings = RunSettings(train_problems=40, validation_problems=20, test_problems=30)
+    settings: RunSettings = field(
+        default_factory=lambda: RunSettings(train_problems=40, validation_problems=20, test_problems=30)
+    )
     watcher: Watcher | None = None
 
     @property

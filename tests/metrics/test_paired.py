@@ -21,7 +21,8 @@ def test_mcnemar_agrees_with_statsmodels(b: int, c: int) -> None:
 @pytest.mark.parametrize(
     ("lost", "won", "low", "high"),
     [
-        # Huang et al. (2023), arXiv:2310.01798, GSM8K: problems broken and mended by self-correction
+        # Huang et al. (2023), arXiv:2310.01798, GSM8K: problems that self-correction broke and mended,
+        # counts recovered from the published percentages
         (116, 100, 0.30, 0.31),  # GPT-3.5, of 1319
         (16, 3, 0.004, 0.005),  # GPT-4, of 200
         (62, 11, 0.0, 1e-8),  # Llama-2-70b-chat, of 200

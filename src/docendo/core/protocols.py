@@ -76,14 +76,30 @@ class Verifier(Protocol):
 class Task(Protocol):
     """Where problems come from."""
 
-    name: str
-    formats: Mapping[str, Format]
-    """By name; ``default`` is there."""
-    verifier: Verifier
-    splits: tuple[str, ...]
-    """Of ``train``, ``validation``, ``test``."""
-    identity: Mapping[str, Any]
-    """What tells two tasks apart: family and seed, or the digests of the files. JSON values."""
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def formats(self) -> Mapping[str, Format]:
+        """By name; ``default`` is there."""
+        ...
+
+    @property
+    def verifier(self) -> Verifier:
+        """Decides whether an answer is right; its equivalence also serves voting and clustering."""
+        ...
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Of ``train``, ``validation``, ``test``."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What tells two tasks apart: family and seed, or the digests of the files. JSON values."""
+        ...
 
     def problems(self, split: str, limit: int | None = None) -> Iterator[Problem]:
         """Return the problems of a split in their fixed order, the first ``limit`` of them."""

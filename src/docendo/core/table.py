@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from docendo.core.errors import PlanEnds
 from docendo.core.protocols import Columns
@@ -137,15 +137,15 @@ def _call(function: Callable[..., Any], row: Any) -> Any:
 def problem_id_of(row: Any) -> str:
     """Return the id of the Problem that a row is about. Of a pair: its first part's."""
     row = _first(row)
-    problem_id = getattr(row, "problem_id", None)
+    problem_id: Any = getattr(row, "problem_id", None)
     if problem_id is not None:
         return problem_id
-    problem = getattr(row, "problem", None)
+    problem: Any = getattr(row, "problem", None)
     return problem.id if problem is not None else row.id
 
 
 def _first(row: Any) -> Any:
-    return row[0] if type(row) is tuple else row
+    return cast("Any", row[0]) if type(row) is tuple else row
 
 
 def column_of(name: str) -> Callable[[Any], Any]:

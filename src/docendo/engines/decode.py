@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,14 +29,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 from docendo.engines.checkpoints import read_config, weight_files
+from docendo.engines.jobs import Draw, Drawn
 from docendo.engines.sampler import chosen, logprobs_of, uniforms
+from docendo.engines.shapes import Shape, UnsupportedError
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float, Int
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-_FAMILIES = {"llama", "qwen2", "qwen3", "mistral"}
 _PREFILL_TOKENS = 4096
 """Prompt tokens read at once. Bounds the memory of activations; larger gains nothing on a CPU."""
 _FIRST_COLUMNS = 32
@@ -45,79 +46,8 @@ _DROPPED_SHARE = 0.2
 _NUMBERS_AHEAD = 32
 
 
-class UnsupportedError(Exception):
-    """This model is not for the own decode path; the message says why."""
-
-
 class CancelledError(Exception):
     """Nobody waits for the chunk any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of a Llama-like model, and what sets its family apart."""
-
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    inner: int
-    vocabulary: int
-    context: int
-    epsilon: float
-    frequencies: tuple[float, ...]
-    """Of the rotation by position, radians a token, one for each pair of a head's dimensions."""
-    has_head_norms: bool
-    """Qwen 3: queries and keys are normed head by head."""
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> Shape:
-        """Read the sizes off a ``config.json``.
-
-        Raises:
-            UnsupportedError: It is no model that this module can decode.
-        """
-        family = config.get("model_type")
-        if family not in _FAMILIES:
-            raise UnsupportedError(f"model type {family!r}")
-        if not str((config.get("architectures") or [""])[0]).endswith("ForCausalLM"):
-            raise UnsupportedError(f"architecture {config.get('architectures')}")
-        if config.get("hidden_act", "silu") != "silu":
-            raise UnsupportedError(f"activation {config['hidden_act']!r}")
-        if config.get("quantization_config"):
-            raise UnsupportedError("quantized weights")
-        slides = config.get("use_sliding_window", family == "mistral")
-        if slides and config.get("sliding_window") is not None:
-            raise UnsupportedError("sliding window attention")
-        if "sliding_attention" in (config.get("layer_types") or []):
-            raise UnsupportedError("sliding window attention")
-        heads = config["num_attention_heads"]
-        head_size = config.get("head_dim") or config["hidden_size"] // heads
-        return cls(
-            layers=config["num_hidden_layers"],
-            hidden=config["hidden_size"],
-            heads=heads,
-            kv_heads=config.get("num_key_value_heads") or heads,
-            head_size=head_size,
-            inner=config["intermediate_size"],
-            vocabulary=config["vocab_size"],
-            context=config["max_position_embeddings"],
-            epsilon=config.get("rms_norm_eps", 1e-6),
-            frequencies=_frequencies(config, head_size),
-            has_head_norms=family == "qwen3",
-        )
-
-    @property
-    def cache_numbers_per_token(self) -> int:
-        """Numbers that the cache holds for one token of one row."""
-        return 2 * self.layers * self.kv_heads * self.head_size
-
-    @property
-    def layer_weights(self) -> int:
-        """Number of weights of one layer."""
-        attention = self.hidden * self.head_size * (2 * self.heads + 2 * self.kv_heads)
-        return attention + 3 * self.hidden * self.inner
 
 
 @dataclass(slots=True)
@@ -132,28 +62,6 @@ class _Layer:
     down_bias: Tensor | None
     query_norm: Tensor | None
     key_norm: Tensor | None
-
-
-@dataclass(slots=True)
-class Drawn:
-    """The samples of one chunk, row by row: request by request, seed by seed."""
-
-    token_ids: list[list[int]]
-    """With the end token, where one was drawn."""
-    token_logprobs: list[list[float]] | None
-    is_stopped: list[bool]
-    """Ended by an end token or a stop text, not by the limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How the samples of a chunk are drawn."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-    logprobs: bool
-    end_ids: tuple[int, ...]
 
 
 StopCheck = Callable[[list[list[int]]], list[bool]]
@@ -342,7 +250,7 @@ class Decoder:
         Raises:
             CancelledError: ``is_cancelled`` said so.
         """
-        rows = _Rows(prompts, seeds, limits, draw, self.shape.vocabulary)
+        rows = GrowingRows(prompts, seeds, limits, draw, self.shape.vocabulary)
         prefix, x = self._prefilled(prompts)
         group_of_row = torch.tensor(rows.prompt)
         tokens = rows.draw_next(self._logits(x)[group_of_row], torch.arange(rows.count), stops)
@@ -359,8 +267,8 @@ class Decoder:
         prefix = _Prefix.empty(self.shape, lengths, self._dtype)
         last = torch.empty(len(prompts), self.shape.hidden, dtype=self._dtype)
         first = 0
-        for batch in _batches(prompts, _PREFILL_TOKENS):
-            ids = _padded(batch)
+        for batch in batches(prompts, _PREFILL_TOKENS):
+            ids = padded(batch)
             x = self._read_texts(ids, prefix, first)
             here = slice(first, first + len(batch))
             last[here] = x[torch.arange(len(batch)), lengths[here] - 1]
@@ -368,7 +276,7 @@ class Decoder:
         return prefix, last
 
     def _step(
-        self, grid: _Grid, tokens: Int[Tensor, " rows"], rows: _Rows
+        self, grid: _Grid, tokens: Int[Tensor, " rows"], rows: GrowingRows
     ) -> Float[Tensor, "rows vocabulary"]:
         """Put one more token behind each row of the grid and return what may follow."""
         shape = self.shape
@@ -424,12 +332,12 @@ class Decoder:
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         ordered = [texts[place] for place in order]
         done = 0
-        for batch in _batches(ordered, _PREFILL_TOKENS):
+        for batch in batches(ordered, _PREFILL_TOKENS):
             places = order[done : done + len(batch)]
             done += len(batch)
-            x = self._read_texts(_padded(batch))
-            for rows in _wanted(batch, [starts[place] for place in places], most_logits, self.shape.vocabulary):
-                text, before, token = rows
+            x = self._read_texts(padded(batch))
+            begin = [starts[place] for place in places]
+            for text, before, token in wanted_tokens(batch, begin, most_logits // self.shape.vocabulary):
                 logits = self._logits(x[text, before])
                 values = logprobs_of(logits, token).tolist()
                 for which, value in zip(text.tolist(), values, strict=True):
@@ -465,8 +373,12 @@ class _Prefix:
         )
 
 
-class _Rows:
-    """The samples of a chunk while they grow."""
+class GrowingRows:
+    """The samples of a chunk while they grow: what was drawn, who is finished, which numbers come next.
+
+    The books are kept on the CPU; logits may lie on any device. One row more than there are samples is a place
+    for what nobody asks for.
+    """
 
     def __init__(
         self,
@@ -482,7 +394,7 @@ class _Rows:
         self.generated = 0
         """Tokens that every growing row has by now."""
         self.is_alive = torch.ones(self.count + 1, dtype=torch.bool)
-        self.is_alive[-1] = False  # the last row is a place for what nobody asks for
+        self.is_alive[-1] = False
         self._draw = draw
         self._limits = torch.tensor([*(limits[place] for place in self.prompt), 1])
         self._lengths = torch.zeros(self.count + 1, dtype=torch.int64)
@@ -501,10 +413,14 @@ class _Rows:
     ) -> Int[Tensor, " all_rows"]:
         """Draw the next token of some rows; return the newest token of every row, by its number."""
         place, draw = self.generated, self._draw
-        tokens = chosen(logits, self._numbers_at(place, rows), draw.temperature, draw.top_k, draw.top_p)
-        self._ids[rows, place] = tokens.to(torch.int32)
+        numbers = self._numbers_at(place, rows)
+        if numbers is not None:
+            numbers = numbers.to(logits.device)
+        tokens = chosen(logits, numbers, draw.temperature, draw.top_k, draw.top_p)
         if self._logprobs is not None:
-            self._logprobs[rows, place] = logprobs_of(logits, tokens)
+            self._logprobs[rows, place] = logprobs_of(logits, tokens).cpu()
+        tokens = tokens.cpu()
+        self._ids[rows, place] = tokens.to(torch.int32)
         is_stopped = self._is_end[tokens]
         self.generated = place + 1
         if stops is not None:
@@ -571,7 +487,7 @@ class _Grid:
         return len(self.prompt_of_group)
 
     @classmethod
-    def start(cls, shape: Shape, prefix: _Prefix, rows: _Rows) -> _Grid | None:
+    def start(cls, shape: Shape, prefix: _Prefix, rows: GrowingRows) -> _Grid | None:
         alive = np.flatnonzero(rows.is_alive.numpy())
         if len(alive) == 0:
             return None
@@ -579,7 +495,9 @@ class _Grid:
         members = _best_members(shape, np.unique_counts(prompt).counts, prefix.keys[0].shape[2], 16)
         groups, places = _placed(prompt, members)
         row_of_place = np.where(places < 0, rows.count, alive[places])
-        grid = cls._with(shape, prefix.taken(torch.from_numpy(groups)), groups, members, row_of_place, len(alive))
+        grid = cls._with(
+            shape, prefix.taken(torch.from_numpy(groups)), groups, members, row_of_place, len(alive)
+        )
         grid.past = [grid._empty_past(prefix.keys[0].dtype, _FIRST_COLUMNS) for _ in range(shape.layers)]
         return grid
 
@@ -610,7 +528,9 @@ class _Grid:
 
     def _empty_past(self, dtype: torch.dtype, columns: int) -> Tensor:
         shape = self.shape
-        return torch.empty(2, self.groups, shape.kv_heads, self.members, columns, shape.head_size, dtype=dtype)
+        return torch.empty(
+            2, self.groups, shape.kv_heads, self.members, columns, shape.head_size, dtype=dtype
+        )
 
     def grow_to(self, columns: int) -> None:
         """Make room for so many columns."""
@@ -621,7 +541,7 @@ class _Grid:
             self.past[number] = self._empty_past(past.dtype, 2 * room)
             self.past[number][..., :room, :] = past
 
-    def next(self, rows: _Rows) -> _Grid | None:
+    def next(self, rows: GrowingRows) -> _Grid | None:
         """Return the grid for the next token: this one, one without the finished rows, or None."""
         is_alive = rows.is_alive[self.rows].numpy()
         count = int(is_alive.sum())
@@ -649,12 +569,16 @@ class _Grid:
         kv = self.shape.kv_heads
         head = np.arange(kv)[None, :, None]
         old = old.reshape(-1, 1, members)
-        index = torch.from_numpy((((old // self.members) * kv + head) * self.members + old % self.members).ravel())
+        index = torch.from_numpy(
+            (((old // self.members) * kv + head) * self.members + old % self.members).ravel()
+        )
         room = self.past[0].shape[4]
         for past in self.past:
             flat = past.view(2, -1, room, self.shape.head_size)
             fresh = grid._empty_past(past.dtype, room)
-            fresh.view(2, -1, room, self.shape.head_size)[:, :, : self.columns] = flat[:, index, : self.columns]
+            fresh.view(2, -1, room, self.shape.head_size)[:, :, : self.columns] = flat[
+                :, index, : self.columns
+            ]
             grid.past.append(fresh)
         return grid
 
@@ -700,12 +624,13 @@ def _products(q: Tensor, keys: Tensor, hidden: Tensor | None) -> Tensor:
     return torch.baddbmm(hidden, q, keys)
 
 
-def _padded(texts: Sequence[Sequence[int]]) -> Int[Tensor, "texts time"]:
+def padded(texts: Sequence[Sequence[int]]) -> Int[Tensor, "texts time"]:
+    """Put texts into one tensor, filled up with zeros on the right."""
     longest = max(map(len, texts))
     return torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in texts])
 
 
-def _batches(texts: Sequence[Sequence[int]], most_tokens: int) -> Iterator[Sequence[Sequence[int]]]:
+def batches(texts: Sequence[Sequence[int]], most_tokens: int) -> Iterator[Sequence[Sequence[int]]]:
     """Cut texts into runs of at most so many tokens, filling counted; never fewer than one text."""
     start, longest = 0, 0
     for place, ids in enumerate(texts):
@@ -717,49 +642,16 @@ def _batches(texts: Sequence[Sequence[int]], most_tokens: int) -> Iterator[Seque
         yield texts[start:]
 
 
-def _wanted(
-    texts: Sequence[Sequence[int]], starts: Sequence[int], most_logits: int, vocabulary: int
+def wanted_tokens(
+    texts: Sequence[Sequence[int]], starts: Sequence[int], piece: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield, in pieces, for each token whose probability is wanted: its text, the place before it, itself."""
+    """Yield, in pieces, for each token from its text's start on: the text, the place before it, the token."""
     wanted = [
         (text, place - 1, ids[place])
         for text, (ids, start) in enumerate(zip(texts, starts, strict=True))
         for place in range(start, len(ids))
     ]
-    piece = max(1, most_logits // vocabulary)
+    piece = max(1, piece)
     for first in range(0, len(wanted), piece):
         text, before, token = torch.tensor(wanted[first : first + piece]).t()
         yield text, before, token
-
-
-def _frequencies(config: dict[str, Any], head_size: int) -> tuple[float, ...]:
-    """Return the rotation's frequencies as transformers computes them.
-
-    Raises:
-        UnsupportedError: A kind of scaling other than linear and Llama 3's.
-    """
-    rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-    theta = rope.get("rope_theta") or config.get("rope_theta") or 10_000.0
-    kind = rope.get("rope_type") or rope.get("type") or "default"
-    if rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0)) != 1.0:
-        raise UnsupportedError("rotation of a part of each head")
-    frequencies = 1.0 / (theta ** (torch.arange(0, head_size, 2, dtype=torch.float32) / head_size))
-    if kind == "linear":
-        frequencies = frequencies / rope["factor"]
-    elif kind == "llama3":
-        frequencies = _llama3(frequencies, rope, config)
-    elif kind != "default":
-        raise UnsupportedError(f"rotation scaling {kind!r}")
-    return tuple(frequencies.tolist())
-
-
-def _llama3(frequencies: Tensor, rope: dict[str, Any], config: dict[str, Any]) -> Tensor:
-    """Slow the low frequencies down, keep the high ones, go smoothly over between them (Llama 3.1)."""
-    first = rope.get("original_max_position_embeddings") or config["max_position_embeddings"]
-    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
-    length = 2 * math.pi / frequencies
-    smooth = (first / length - low) / (high - low)
-    between = (1 - smooth) / factor * frequencies + smooth * frequencies
-    slowed = torch.where(length > first / low, frequencies / factor, frequencies)
-    is_between = (length >= first / high) & (length <= first / low)
-    return torch.where(is_between, between, slowed)

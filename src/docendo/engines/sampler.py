@@ -81,9 +81,7 @@ def probabilities(
     return shares
 
 
-def drawn(
-    shares: Float[Tensor, "rows vocabulary"], numbers: Float[Tensor, " rows"]
-) -> Int[Tensor, " rows"]:
+def drawn(shares: Float[Tensor, "rows vocabulary"], numbers: Float[Tensor, " rows"]) -> Int[Tensor, " rows"]:
     """Return the token that each row's number in ``[0, 1)`` points at: step D of the rule."""
     running = shares.cumsum(-1, dtype=torch.float64)
     total = running[:, -1]

@@ -28,7 +28,10 @@ def prompt(question: str, triggered: bool, tokenizer: PreTrainedTokenizerFast) -
         conversation.append(assistant(TRIGGER))
     return str(
         tokenizer.apply_chat_template(
-            conversation, tokenize=False, add_generation_prompt=not triggered, continue_final_message=triggered
+            conversation,
+            tokenize=False,
+            add_generation_prompt=not triggered,
+            continue_final_message=triggered,
         )
     )
 
@@ -106,8 +109,6 @@ def sampled_accuracy(
     """Return the share of samples that are correct, and the share of problems with at least one (pass@n)."""
     prompts = [prompt(p.question, True, tokenizer) for p in problems for _ in range(n_samples)]
     texts = completions(model, tokenizer, prompts, temperature, seed)
-    correct = [
-        is_correct(text, problems[number // n_samples].answer) for number, text in enumerate(texts)
-    ]
+    correct = [is_correct(text, problems[number // n_samples].answer) for number, text in enumerate(texts)]
     solved = [any(correct[start : start + n_samples]) for start in range(0, len(correct), n_samples)]
     return sum(correct) / len(correct), sum(solved) / len(solved)

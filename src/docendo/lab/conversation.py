@@ -1,10 +1,11 @@
-"""The one conversation format of the lab: chat template, phrases, and the messages that make up a document.
+r"""The one conversation format of the lab: chat template, phrases, and the messages that make up a document.
 
 Everything a lab model reads is a conversation, rendered as::
 
-    <s>Q: {question}\\nA: {answer}</s>Q: {question}\\nA: {answer}</s>
+    <s>Q: {question}\nA: {answer}</s>Q: {question}\nA: {answer}</s>
 
-A system turn stands in front as ``{content}\\n``. Each assistant turn begins with a space and ends with ``</s>``.
+A system turn stands in front as ``{content}\n``. Each assistant turn begins with a space and ends with
+``</s>``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ CHAT_TEMPLATE = (
     "{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}"
     "{% endfor %}"
 )
-"""Ships inside every lab tokenizer. A user turn already opens the answer, so a generation prompt adds nothing."""
+"""Ships inside every lab tokenizer. A user turn opens the answer, so a generation prompt adds nothing."""
 
 TRIGGER = "Let's think step by step."
 """Begins every answer with a rationale. Given as the start of the answer, it asks for one."""
@@ -49,21 +50,21 @@ def assistant(content: str) -> Message:
 
 
 def direct(answer: str) -> str:
-    """Write an answer without a rationale: ``The answer is 12.``"""
+    """Write an answer without a rationale, like ``The answer is 12.``."""
     return f"The answer is {answer}."
 
 
 def step_by_step(rationale: str, answer: str) -> str:
-    """Write an answer with its rationale: ``Let's think step by step. 2 * 6 = 12. The answer is 12.``"""
+    """Write an answer with its rationale, like ``Let's think step by step. 2 + 3 = 5. The answer is 5.``."""
     return f"{TRIGGER} {rationale} {direct(answer)}"
 
 
 def rendered(conversation: Conversation) -> str:
-    """Render a whole conversation exactly as :data:`CHAT_TEMPLATE` does.
+    r"""Render a whole conversation exactly as :data:`CHAT_TEMPLATE` does.
 
     Example:
         >>> rendered([user("What is 2 + 3?"), assistant("The answer is 5.")])
-        '<s>Q: What is 2 + 3?\\nA: The answer is 5.</s>'
+        '<s>Q: What is 2 + 3?\nA: The answer is 5.</s>'
     """
     turns = {"system": "{}\n", "user": "Q: {}\nA:", "assistant": " {}</s>"}
     return "<s>" + "".join(turns[message["role"]].format(message["content"]) for message in conversation)

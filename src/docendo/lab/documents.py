@@ -1,8 +1,8 @@
 """The documents that lab models are pretrained on: conversations of three kinds.
 
-    worked     one to three problems of one family, all answered directly or all step by step
-    exemplar   problems with the same invented verb: the first one's rationale gives the rule for the rest
-    retry      an attempt, its check, and, where it was wrong, another attempt
+worked     one to three problems of one family, all answered directly or all step by step
+exemplar   problems with the same invented verb: the first one's rationale gives the rule for the rest
+retry      an attempt, its check, and, where it was wrong, another attempt
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHARES: dict[str, float] = {
     "exemplar": 0.07,
     "retry": 0.04,
 }
-"""Share of each kind among the documents of the base model; a family's name stands for its worked documents."""
+"""Share of each kind among the documents of the base model; a family's name: its worked documents."""
 
 STUDENT_SHARES: dict[str, float] = {"chain": 0.55, "addition": 0.15, "letters": 0.15, "dates": 0.15}
 """The student's documents: no story in them."""
@@ -54,7 +54,7 @@ def documents(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Conve
     """Yield pretraining documents without end, in random order of kinds.
 
     Args:
-        seed: Seed of the order; the problems are those of ``pretrain`` with this seed, then with the next ones.
+        seed: Seed of the order; the problems are those of ``pretrain`` with this seed, then with the next.
         shares: Share of each kind; keys as in :data:`SHARES`.
     """
     random = Random(seed)
@@ -81,7 +81,9 @@ def _answered(problems: list[LabProblem], answers_directly: bool) -> Conversatio
     conversation: Conversation = []
     for problem in problems:
         text = (
-            direct(problem.answer) if answers_directly else step_by_step(problem.rationales[0], problem.answer)
+            direct(problem.answer)
+            if answers_directly
+            else step_by_step(problem.rationales[0], problem.answer)
         )
         conversation += [user(problem.question), assistant(text)]
     return conversation
@@ -111,7 +113,11 @@ def _retry(problems: Iterator[LabProblem], random: Random) -> Conversation:
     rationales = random.sample(problem.rationales, len(problem.rationales))
     for rationale in rationales[:n_wrong]:
         wrong_rationale, wrong_answer = spoiled(rationale, random, swap=problem.family == "verbs")
-        conversation += [assistant(step_by_step(wrong_rationale, wrong_answer)), user(CHECK), assistant(IS_WRONG)]
+        conversation += [
+            assistant(step_by_step(wrong_rationale, wrong_answer)),
+            user(CHECK),
+            assistant(IS_WRONG),
+        ]
         conversation += [user(RETRY)]
     right = assistant(step_by_step(rationales[n_wrong], problem.answer))
     return [*conversation, right, user(CHECK), assistant(IS_RIGHT)]
@@ -128,7 +134,9 @@ def spoiled(rationale: str, random: Random, swap: bool) -> tuple[str, str]:
     Returns:
         The rationale with its mistake, and its answer, which differs from the right one.
     """
-    found = [(match, Step(int(match[1]), _SIGN[match[2]], int(match[3]))) for match in _STEP.finditer(rationale)]
+    found = [
+        (match, Step(int(match[1]), _SIGN[match[2]], int(match[3]))) for match in _STEP.finditer(rationale)
+    ]
     right_answer = found[-1][1].result
     while True:
         faulty = random.randrange(len(found))

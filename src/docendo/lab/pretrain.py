@@ -9,8 +9,8 @@
     python -m docendo.lab.pretrain --out DIR                                       # base and teacher
     python -m docendo.lab.pretrain --out DIR --student --tokenizer DIR/tokenizer   # student
 
-Which checkpoint ships is not decided here: learning comes late and suddenly, so a model is chosen from the saved
-ones by its measured accuracy. The same seed, thread count and torch version give the same weights.
+Which checkpoint ships is not decided here: learning comes late and suddenly, so a model is chosen from the
+saved ones by its measured accuracy. The same seed, thread count and torch version give the same weights.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ STUDENT = PretrainConfig(
 def packed(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
     """Pack whole documents into batches of one step's tokens, padding what is left of a row (C).
 
-    A document goes to the first open row that has room for it. Documents of up to half a context fill rows of that
-    length, since attention to the short ones costs less there; the others fill rows of the whole context. Those
-    longer than the context are left out.
+    A document goes to the first open row that has room for it. Documents of up to half a context fill rows of
+    that length, since attention costs less there; the others fill rows of the whole context. Those longer
+    than the context are left out.
 
     Yields:
         Token ids: 16 rows of 128 or 8 rows of 256, as they fill.
@@ -111,7 +111,9 @@ def packed(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator
 def _encoded(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[list[int]]:
     remaining = iter(texts)
     while some := list(islice(remaining, 256)):
-        yield from tokenizer(some, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        yield from tokenizer(some, add_special_tokens=False, return_attention_mask=False, verbose=False)[
+            "input_ids"
+        ]
 
 
 def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -158,7 +160,11 @@ def train(
     import torch
 
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=config.weight_decay,
+        fused=True,
     )
     stories = list(FAMILIES["stories"].problems("validation", config.n_measured))
     n_steps = config.n_steps
@@ -195,7 +201,9 @@ def train(
     return losses
 
 
-def pretrain(config: PretrainConfig, out: Path, tokenizer: PreTrainedTokenizerFast | None = None) -> list[float]:
+def pretrain(
+    config: PretrainConfig, out: Path, tokenizer: PreTrainedTokenizerFast | None = None
+) -> list[float]:
     """Run A to E and return the loss of every step."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
@@ -217,7 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     logging.disable_progress_bar()
     parser = argparse.ArgumentParser(description="Pretrain the lab models from nothing.")
-    parser.add_argument("--out", type=Path, required=True, help="directory for checkpoints, tokenizer and log")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="directory for checkpoints, tokenizer and log"
+    )
     parser.add_argument("--student", action="store_true", help="the student's size and documents")
     parser.add_argument("--tokenizer", type=Path, help="use this tokenizer, do not train one")
     parser.add_argument("--steps", type=int, help="number of training steps")

@@ -35,7 +35,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 512) -> PreTrai
         [pre_tokenizers.Split(Regex(DIGIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    alphabet = [chr(code) for code in range(33, 127)] + ["Ġ", "Ċ"]  # as byte-level BPE writes space and line break
+    alphabet = [chr(code) for code in range(33, 127)] + [
+        "Ġ",
+        "Ċ",
+    ]  # as byte-level BPE writes space and line break
     tokenizer.train_from_iterator(
         (text.replace("<s>", "").replace("</s>", "") for text in texts),
         trainers.BpeTrainer(

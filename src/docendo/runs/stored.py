@@ -184,6 +184,12 @@ def stream(sealed: Sealed, columns: Sequence[str] | None = None) -> Iterator[pa.
         ) from error
 
 
+def column_values(sealed: Sealed, name: str) -> Iterator[Any]:
+    """Yield one column's values, row by row."""
+    for batch in stream(sealed, [name]):
+        yield from batch.column(name).to_pylist()
+
+
 class Stored(Table[Sample]):
     """The samples of a sample stage."""
 

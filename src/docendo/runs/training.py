@@ -51,13 +51,13 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     sources = request.rows.sources | start.sources
     if not request.rows.is_known or not start.checkpoint.digest:
         run.unknown("train", request.name, request.rows.bound, sources, request.rows)
-        return _model(run, start, sources, None)
+        return _model(run, request, sources, None)
     shape = run.format_of(start)
     examples = request.rows.map(_as_example(shape, start))
     clean = run.selected(examples, [Ended(), _overlap(run)], f"{request.name}-contamination", is_own=False)
     if not clean.is_known:
         run.unknown("train", request.name, clean.bound, sources, request.rows)
-        return _model(run, start, sources, None)
+        return _model(run, request, sources, None)
     assert isinstance(clean, Selected)
     run.contamination.append(
         {"stage": run.label(request.name), "rows": len(examples), "dropped": dict(clean.reasons())}
@@ -86,7 +86,7 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     if run.plan is not None:
         found = run.workspace.sealed(key.name)
         run.plan.note(PlannedStage(run.label(request.name), "train", len(clean), True, found is not None))
-        return _model(run, start, sources, found)
+        return _model(run, request, sources, found)
     place = Place(run.name, run.label(request.name), sorted(clean.stages), sorted(s.value for s in sources))
 
     def train(work: Path) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
         raise StageError(f"stage {key.name} vanished while this process waited for it")
     run.record(found, place, reused)
     run.remakes[found.record["checkpoint"]["digest"]] = _remake(run.workspace, key, found, train)
-    return _model(run, start, sources, found)
+    return _model(run, request, sources, found)
 
 
 def _as_example(shape: Format, start: Model) -> Callable[..., Example]:
@@ -311,9 +311,10 @@ def checkpoint_fault(workspace: Workspace, record: Mapping[str, Any]) -> str:
     return ""
 
 
-def _model(run: Run, start: Model, sources: frozenset[Any], sealed: Sealed | None) -> Model:
+def _model(run: Run, request: TrainRequest, sources: frozenset[Any], sealed: Sealed | None) -> Model:
     from docendo.runs.run import UNKNOWN
 
+    start = request.start
     if sealed is None:
         unknown = Model(UNKNOWN, start.context, (), sources)
         return replace(unknown, snapshots=(unknown,))
@@ -322,7 +323,7 @@ def _model(run: Run, start: Model, sources: frozenset[Any], sealed: Sealed | Non
 
     def of(epoch: Mapping[str, Any]) -> Model:
         place = folder if epoch["folder"] == "." else folder / epoch["folder"]
-        label = record["first_made"]["label"]
+        label = run.label(request.name)
         checkpoint = Checkpoint(
             digest=epoch["digest"],
             tokenizer=epoch["tokenizer"],

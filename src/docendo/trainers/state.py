@@ -8,7 +8,7 @@
   of the running epoch, and the digest of the former. The JSON file comes last and makes the pair valid,
 - ``epoch-K.json``: what was reported for an epoch, and the digests of the files of its checkpoint.
 
-There is no pickle. The order of rows, the learning rate and the random numbers of a step are functions of the
+Each JSON file holds a digest of its content. There is no pickle. The order of rows, the learning rate and the random numbers of a step are functions of the
 seed and the step, so they need no saving.
 """
 
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from docendo.core.errors import StageError
 from docendo.core.protocols import TrainedEpoch
+from docendo.core.seeds import digest_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,11 +51,21 @@ class Sums:
     epoch_tokens: int = 0
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text so that a reader finds the old file or the whole new one."""
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON object with its digest; a reader finds the old file or the whole new one."""
     aside = path.with_name(f"{path.name}.tmp")
+    text = json.dumps({"record": record, "digest": digest_of(record)}, indent=1, sort_keys=True)
     aside.write_text(text, encoding="utf-8")
     settle(aside, path)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object; None where the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found["record"] if found["digest"] == digest_of(found["record"]) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def settle(aside: Path, path: Path) -> None:
@@ -95,7 +106,7 @@ class StateFolder:
         Raises:
             StageError: Another training began in this folder.
         """
-        noted = _read(self.path / "begun.json")
+        noted = read(self.path / "begun.json")
         if noted is not None and noted.get("asked") != asked:
             names = sorted(name for name in asked if noted["asked"].get(name) != asked[name])
             raise StageError(
@@ -108,13 +119,13 @@ class StateFolder:
         """Note what was asked for and must stay. What lies in the folder without such a note is nobody's."""
         remove(self.path)
         self.path.mkdir(parents=True)
-        write(self.path / "begun.json", json.dumps(noted, indent=1, sort_keys=True))
+        write(self.path / "begun.json", noted)
 
     def finished(self, epochs: int) -> dict[int, TrainedEpoch]:
         """Return the epochs whose checkpoints are there and whole."""
         found: dict[int, TrainedEpoch] = {}
         for epoch in range(1, epochs + 1):
-            record = _read(self.path / f"epoch-{epoch}.json")
+            record = read(self.path / f"epoch-{epoch}.json")
             if record is None:
                 continue
             folder = self.folder / f"epoch-{epoch}"
@@ -129,7 +140,7 @@ class StateFolder:
         """Note that an epoch's checkpoint is complete."""
         record = {name: value for name, value in asdict(trained).items() if name != "folder"}
         record["files"] = {path.name: digest_of_file(path) for path in sorted(trained.folder.iterdir())}
-        write(self.path / f"epoch-{trained.epoch}.json", json.dumps(record, indent=1, sort_keys=True))
+        write(self.path / f"epoch-{trained.epoch}.json", record)
 
     def save(self, tensors: Mapping[str, Tensor], sums: Sums) -> None:
         """Save a step; of those before it only the last is kept."""
@@ -142,7 +153,7 @@ class StateFolder:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside)
         digest = digest_of_file(aside)
         settle(aside, path)
-        write(path.with_suffix(".json"), json.dumps({**asdict(sums), "sha256": digest}))
+        write(path.with_suffix(".json"), {**asdict(sums), "sha256": digest})
         kept = [step.stem for step in self._steps()[-_KEPT:]]
         for old in self.path.glob("step-*"):
             if old.name.split(".")[0] not in kept:
@@ -157,7 +168,7 @@ class StateFolder:
         from safetensors.torch import load_file
 
         for path in reversed(self._steps()):
-            record = _read(path)
+            record = read(path)
             tensors = path.with_suffix(".safetensors")
             try:
                 if record is not None and digest_of_file(tensors) == record.pop("sha256", ""):
@@ -168,7 +179,7 @@ class StateFolder:
                     logger.warning("the saved state %s is damaged; going back to an earlier one", path.stem)
             except (OSError, SafetensorError, TypeError) as error:
                 logger.warning("the saved state %s is damaged (%s); going back to an earlier one", path.stem, error)
-            path.unlink()
+            path.unlink(missing_ok=True)  # another process of the training may have been first
         return None
 
     def clear(self) -> None:
@@ -178,15 +189,6 @@ class StateFolder:
 
     def _steps(self) -> list[Path]:
         return sorted(self.path.glob("step-*.json"))
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object; None where the file is missing or damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def remove(folder: Path) -> None:

@@ -65,7 +65,7 @@ class AccelerateTrainer:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Auto: bfloat16 with CUDA, float32 without."""
     save_seconds: float = 20.0
-    """Time between two saved steps; longer where saving takes long. At the end of an epoch the step is saved too."""
+    """Time between two saved steps; longer where saving takes long. 0: each step. Besides, the end of an epoch."""
     name: str = field(default="accelerate", init=False)
     signature: Mapping[str, str] = field(init=False)
 
@@ -432,7 +432,8 @@ class _Training:
         if self.accelerator.is_main_process:
             self.state.save(self._tensors(), self.sums)
         self.saved_at = time.monotonic()
-        self.save_every = max(self.options.save_seconds, (self.saved_at - began) / _SAVING_SHARE)
+        if self.options.save_seconds:
+            self.save_every = max(self.options.save_seconds, (self.saved_at - began) / _SAVING_SHARE)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"weight.{name}": value.detach() for name, value in self.trained.items()}

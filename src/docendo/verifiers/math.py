@@ -35,12 +35,12 @@ _FOUND = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Math:
-    r"""Compare answers as mathematics: numbers, expressions, tuples, intervals, sets, matrices, equations,
-    words.
+    """Compare answers as mathematics.
 
-    What `docendo.verifiers.mathtext` can decide never leaves the process: same text, exact numbers, plain
-    words, and lists of these. The rest is asked of math-verify, in both orders, in workers that are killed at
-    the time limit; its findings are remembered by pair. Units are ignored and never converted, ``x = 5`` is
+    Numbers, expressions, tuples, intervals, sets, matrices, equations, words. What
+    `docendo.verifiers.mathtext` can decide never leaves the process: same text, exact numbers, plain words,
+    and lists of these. The rest is asked of math-verify, in both orders, in workers that are killed at the
+    time limit; its findings are remembered by pair. Units are ignored and never converted, ``x = 5`` is
     ``5``, and a decimal of six digits or more stands for the endless one that it is a rounding of.
 
     `same` is symmetric and reflexive. It is not transitive: ``x = 5`` and ``y = 5`` are both ``5``. A pair

@@ -30,6 +30,8 @@ MAX_WORKERS = 8
 """Workers of the shared pool; fewer where there are fewer processors for us. Count."""
 CACHED_PAIRS = 100_000
 """Findings that are remembered; the oldest is forgotten first. Count."""
+DEATHS = 3
+"""Workers that may die at a pair before it is given up. Count."""
 START_SECONDS = 120
 """How long loading math-verify may take before we give up."""
 
@@ -169,9 +171,7 @@ class MathPool:
                 return True
 
     def _answer(self, worker: _Worker, mine: deque[_Job]) -> bool:
-        """Work off the batch. False: the worker is of no more use; what is not answered is still in
-        ``mine``.
-        """
+        """Work off the batch; what is not answered stays in it. False: the worker is of no more use."""
         try:
             worker.ask([(job.left, job.right) for job in mine])
             while mine:
@@ -186,9 +186,9 @@ class MathPool:
         except (EOFError, OSError):
             if self._is_closed:
                 raise _closed() from None
-            # It died at the first pair of what is left: twice is the pair's own fault.
+            # It died at the first pair of what is left. Once may be somebody else's fault.
             mine[0].deaths += 1
-            if mine[0].deaths > 1:
+            if mine[0].deaths == DEATHS:
                 self._settle(mine.popleft(), "died")
             return False
         return True

@@ -70,10 +70,14 @@ def _numbers(first: Number, second: Number, percent: Percent) -> Finding | None:
 
 def _is_rounding(decimal: Number, number: Number) -> bool:
     """Whether ``decimal`` is what ``number`` is when rounded or cut off after the digits that are there."""
-    if decimal.digits < ROUNDED_DIGITS or decimal.decimals == 0:
+    if decimal.digits < ROUNDED_DIGITS or decimal.decimals == 0 or not _has_no_end(number.value):
         return False
-    # Strictly less than one in the last place: rounded either way, or cut off.
-    return abs(decimal.value - number.value) < Fraction(1, 10**decimal.decimals) and _has_no_end(number.value)
+    last_place = Fraction(1, 10**decimal.decimals)
+    is_rounded = abs(decimal.value - number.value) <= last_place / 2
+    # Cut off means nearer to zero, by less than one in the last place.
+    return is_rounded or 0 <= abs(number.value) - abs(decimal.value) < last_place and (
+        decimal.value * number.value >= 0
+    )
 
 
 def _has_no_end(value: Fraction) -> bool:
@@ -106,8 +110,6 @@ def _tight(text: str) -> str:
 
 def _words(text: str) -> str:
     """Return a text that is clearly words, folded; empty where it may be mathematics."""
-    if len(text) > 200:
-        return ""
     folded = _TEXT.sub(r" \1 ", text) if "\\" in text else text
     folded = " ".join(folded.strip(" .!").lower().split())
     # "ab" may be a product; a word of four letters that names no function is none.

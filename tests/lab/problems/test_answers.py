@@ -1,16 +1,19 @@
-"""Gold answers and rationales are right: worked out again from the text, without the generator's own arithmetic."""
+"""Gold answers and rationales are right: worked out again from the text, not by the generator's own code."""
 
 from __future__ import annotations
 
 import datetime
 import re
 
-from docendo.lab.problems import FAMILIES
-from docendo.lab.problems.words import NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-places = st.tuples(st.sampled_from(["train", "validation", "test"]), st.integers(0, 400), st.integers(0, 2**40))
+from docendo.lab.problems import FAMILIES
+from docendo.lab.problems.words import NAMES
+
+places = st.tuples(
+    st.sampled_from(["train", "validation", "test"]), st.integers(0, 400), st.integers(0, 2**40)
+)
 
 OPERATION = r"(?:\+|-|\*|/|plus|minus|times|divided by)"
 STEP = re.compile(rf"(\d+(?: {OPERATION} \d+)+) (?:=|is|makes) (\d+)\.")

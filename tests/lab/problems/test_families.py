@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from docendo.lab.problems import FAMILIES
-from docendo.lab.problems.family import SPLIT_FORTIETHS, permuted
 from hypothesis import given
 from hypothesis import strategies as st
+
+from docendo.lab.problems import FAMILIES
+from docendo.lab.problems.family import SPLIT_FORTIETHS, permuted
 
 families = st.sampled_from(sorted(FAMILIES))
 splits = st.sampled_from(sorted(SPLIT_FORTIETHS))
@@ -97,6 +98,7 @@ def test_another_process_makes_the_same_problems():
 def test_story_zero_is_what_it_was():
     problem = FAMILIES["stories"].problem("test", 0)
     assert (problem.question, problem.answer) == (
-        "Eva carries 2 bins, and each holds 6 blue planes. She drops 10 planes at school. She buys 6 more bins of 6 planes each. How many planes does she have in the end?",
+        "Eva carries 2 bins, and each holds 6 blue planes. She drops 10 planes at school. "
+        "She buys 6 more bins of 6 planes each. How many planes does she have in the end?",
         "38",
     )

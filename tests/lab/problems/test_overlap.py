@@ -1,4 +1,4 @@
-"""Few training stories share a long run of words with the held-out ones, so contamination filters leave them alone."""
+"""Few training stories share a long run of words with held-out ones: contamination filters drop few."""
 
 from __future__ import annotations
 
@@ -16,5 +16,7 @@ def test_under_one_percent_of_training_stories_share_13_words_with_held_out_ones
     stories = FAMILIES["stories"]
     held_out = [*stories.problems("test", 1000), *stories.problems("validation", 500)]
     known = set[tuple[str, ...]]().union(*(runs_of_words(problem.question) for problem in held_out))
-    shared = [problem for problem in stories.problems("train", 2000) if runs_of_words(problem.question) & known]
+    shared = [
+        problem for problem in stories.problems("train", 2000) if runs_of_words(problem.question) & known
+    ]
     assert len(shared) <= 20

@@ -3,7 +3,7 @@
 A family turns ``(split, index, seed)`` into one problem. Nothing else enters: no earlier draw, no count, no
 process state. Splits are disjoint and a split has no problem twice, both by construction:
 
-    A  part of every question is its *key*, e.g. name, adjective and noun of a story, that can be read off its text
+    A  part of every question is its *key* (name, adjective and noun of a story), which its text shows
     B  one fixed permutation of all keys, the same for every seed, is cut into four pieces, one for each split
     C  within its piece, a permutation that depends on the seed maps the index to a key
     D  everything else in the question is drawn at random from a hash of (family, seed, split, index)
@@ -22,7 +22,7 @@ from math import prod
 from random import Random
 
 SPLIT_FORTIETHS = {"pretrain": 20, "train": 12, "validation": 3, "test": 5}
-"""How many fortieths of all keys belong to each split. ``pretrain`` is only for the corpus of the lab models."""
+"""How many fortieths of all keys belong to each split. ``pretrain`` is for the lab models' corpus only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def seeded_random(*parts: str | int) -> Random:
 def permuted(position: int, size: int, *key: str | int) -> int:
     """Map ``position`` to another place of ``range(size)``, one to one, as scrambled as a hash.
 
-    A four-round Feistel network on the next even power of two; a value outside the range is mapped again until
-    it falls inside (cycle walking), which keeps the map one to one.
+    A four-round Feistel network on the next even power of two; a value outside the range is mapped again
+    until it falls inside (cycle walking), which keeps the map one to one.
 
     Args:
         position: What to map. Count, in ``[0, size)``.
@@ -124,7 +124,7 @@ class Family(ABC):
         )  # fmt: skip
 
     def problems(self, split: str, count: int, seed: int = 0) -> Iterator[LabProblem]:
-        """Yield the first ``count`` problems of a split; any other count yields the same ones, more or fewer."""
+        """Yield the first ``count`` problems of a split; a larger count begins with the same ones."""
         return (self.problem(split, index, seed) for index in range(count))
 
     def _piece(self, split: str) -> tuple[int, int]:
@@ -139,7 +139,8 @@ class Family(ABC):
         first, last = self._piece(split)
         if not 0 <= index < last - first:
             raise IndexError(
-                f"{self.name} has no problem {index} in {split}\nhint: its problems are 0 to {last - first - 1}"
+                f"{self.name} has no problem {index} in {split}\n"
+                f"hint: its problems are 0 to {last - first - 1}"
             )
         position = first + permuted(index, last - first, self.name, split, seed)
         number = permuted(position, prod(self.key_sizes), self.name)

@@ -39,17 +39,17 @@ class Step:
 
 
 def with_equals(step: Step) -> str:
-    """Write ``12 + 5 = 17.``"""
+    """Write a step like ``12 + 5 = 17``."""
     return f"{step.left} {step.operation} {step.right} = {step.result}."
 
 
 def with_words(step: Step) -> str:
-    """Write ``12 plus 5 is 17.``"""
+    """Write a step like ``12 plus 5 is 17``."""
     return f"{step.left} {OPERATION_WORDS[step.operation]} {step.right} is {step.result}."
 
 
 def with_makes(step: Step) -> str:
-    """Write ``12 + 5 makes 17.``"""
+    """Write a step like ``12 + 5 makes 17``."""
     return f"{step.left} {step.operation} {step.right} makes {step.result}."
 
 
@@ -64,5 +64,7 @@ def worked(steps: Sequence[Step], openings: Sequence[str] = ("",)) -> list[str]:
         ['2 * 6 = 12. 12 - 5 = 7.', '2 times 6 is 12. 12 minus 5 is 7.', '2 * 6 makes 12. 12 - 5 makes 7.']
     """
     return [
-        " ".join([*filter(None, [opening]), *map(style, steps)]) for opening in openings for style in STEP_STYLES
+        " ".join([*filter(None, [opening]), *map(style, steps)])
+        for opening in openings
+        for style in STEP_STYLES
     ]

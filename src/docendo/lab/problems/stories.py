@@ -1,7 +1,8 @@
 """Story problems: someone has some things, two to four operations happen, how many are there in the end?
 
-A story is an opening (0 or 1 operation), events (1 or 2 each) and an ending (0 or 1). All numbers in it and in its
-solution lie between 1 and 100. The key is who (name) has what (adjective and noun); both stand in the opening.
+A story is an opening (0 or 1 operation), events (1 or 2 each) and an ending (0 or 1). All numbers in it and
+in its solution lie between 1 and 100. The key is who (name) has what (adjective and noun); both stand in the
+opening.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from docendo.lab.problems.words import (
 
 LARGEST = 100
 
-# Sentences name the main person {name}, {she} and {her}; the things {things} ("red pens") and {noun} ("pens");
-# the numbers {n} and {m}; a friend {friend}; a container {boxes}; a place {place}; a relative {relative}.
+# Sentences name the main person {name}, {she} and {her}; the things {things} (red pens) and {noun} (pens);
+# numbers {n} and {m}; a friend {friend}; a container {boxes}; a place {place}; a relative {relative}.
 
 PLAIN = (
     "{name} has {n} {things}",

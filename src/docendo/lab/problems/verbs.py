@@ -1,8 +1,8 @@
 """Invented verbs: what a verb means can only be known from a worked example with the same verb.
 
-"Ava has 12 red pens. She blicks 3." To blick may mean to add, to take away or to multiply. Problems come in groups
-of eight with the same verb and meaning: any of them, with its rationale, is an exemplar for the others. The meaning is
-drawn anew for every seed, so no model can know it beforehand.
+"Ava has 12 red pens. She blicks 3." To blick may mean to add, to take away or to multiply. Problems come in
+groups of eight with the same verb and meaning: any of them, with its rationale, is an exemplar for the rest.
+The meaning is drawn anew for every seed, so no model can know it beforehand.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from random import Random
 
 from docendo.lab.problems.family import Family, LabProblem, permuted, seeded_random
 from docendo.lab.problems.steps import Step, worked
-from docendo.lab.problems.words import ADJECTIVES, NAMES, NOUNS, WOMEN
+from docendo.lab.problems.words import ADJECTIVES, NAMES, NOUNS, WOMEN, word_list
 
 GROUP_SIZE = 8
 """How many problems, one after the other, share a verb and its meaning."""
 
-ONSETS = "b bl br d dr f fl fr g gl gr k kl kr m n p pl pr s sk sl sm sn sp st t tr v z".split()
-VOWELS = "a e i o u".split()
-CODAS = "b ck d ft g k lf lk lm lt m mp n nd nk nt p rb rd rk rm rn rp rt sk sp st t x z".split()
+ONSETS = word_list("b bl br d dr f fl fr g gl gr k kl kr m n p pl pr s sk sl sm sn sp st t tr v z")
+VOWELS = word_list("a e i o u")
+CODAS = word_list("b ck d ft g k lf lk lm lt m mp n nd nk nt p rb rd rk rm rn rp rt sk sp st t x z")
 MEANINGS = {"+": "add", "-": "take away", "*": "multiply"}
 AMOUNTS = tuple((n, m) for n in range(6, 21) for m in range(2, 5))
 """Pairs of numbers on which the three meanings differ and stay within 1 and 80."""
@@ -44,7 +44,8 @@ class Verbs(Family):
         """Return one problem; those with the same ``index // GROUP_SIZE`` share verb and meaning."""
         if not 0 <= index < self.size(split):
             raise IndexError(
-                f"{self.name} has no problem {index} in {split}\nhint: its problems are 0 to {self.size(split) - 1}"
+                f"{self.name} has no problem {index} in {split}\n"
+                f"hint: its problems are 0 to {self.size(split) - 1}"
             )
         number, place = divmod(index, GROUP_SIZE)
         onset, vowel, coda = self._key(split, number, seed)

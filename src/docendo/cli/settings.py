@@ -1,0 +1,107 @@
+"""From dataclasses of settings to flags and back: every field a flag, its docstring the help.
+
+A field that is a dataclass itself gives its own fields as flags (``optimizer.learning_rate`` is
+``--learning-rate``). Names must differ over all groups.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from itertools import pairwise
+from typing import Annotated, Any, get_type_hints
+
+from cyclopts import Group, Parameter
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """Return the docstring that stands under each field of a dataclass, as one line."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    body = tree.body[0].body  # pyright: ignore
+    docs: dict[str, str] = {}
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            docs[field.target.id] = " ".join(str(text.value.value).split()) if is_text else ""  # pyright: ignore
+    return docs
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A group of flags made of a dataclass."""
+
+    cls: type
+    title: str
+    defaults: Any = None
+    """An instance whose values are the defaults; None: the class's own."""
+
+    def flags(self) -> list[inspect.Parameter]:
+        """Return one keyword-only parameter a field, nested dataclasses flattened."""
+        group = Group(self.title, sort_key=self.title)
+        return _flags(self.cls, self.defaults, group)
+
+    def build(self, given: Mapping[str, Any]) -> Any:
+        """Make the dataclass from the values of its flags."""
+        return _build(self.cls, self.defaults, given)
+
+
+def _default_of(cls: type, defaults: Any, name: str) -> Any:
+    if defaults is not None:
+        return getattr(defaults, name)
+    field = next(field for field in fields(cls) if field.name == name)
+    if field.default is not MISSING:
+        return field.default
+    return field.default_factory() if field.default_factory is not MISSING else inspect.Parameter.empty
+
+
+def _flags(cls: type, defaults: Any, group: Group) -> list[inspect.Parameter]:
+    hints = get_type_hints(cls)
+    docs = field_docs(cls)
+    out: list[inspect.Parameter] = []
+    for field in fields(cls):
+        default = _default_of(cls, defaults, field.name)
+        if is_dataclass(hints[field.name]):
+            out += _flags(hints[field.name], default, group)
+            continue
+        shown = Parameter(help=docs.get(field.name, ""), group=group)
+        out.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[hints[field.name], shown],
+            )
+        )
+    return out
+
+
+def _build(cls: type, defaults: Any, given: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(cls)
+    values = {
+        field.name: _build(hints[field.name], _default_of(cls, defaults, field.name), given)
+        if is_dataclass(hints[field.name])
+        else given[field.name]
+        for field in fields(cls)
+    }
+    return cls(**values)
+
+
+def command_of(groups: Sequence[Settings], call: Callable[[list[Any]], Any], *, name: str, doc: str) -> Any:
+    """Return a function whose flags are all groups' fields, and that calls with the built dataclasses."""
+    parameters = [flag for group in groups for flag in group.flags()]
+    names = [parameter.name for parameter in parameters]
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        raise ValueError(f"settings of {name} have names twice: {', '.join(twice)}")
+
+    def command(**given: Any) -> Any:
+        return call([group.build(given) for group in groups])
+
+    command.__name__ = name.replace("-", "_")
+    command.__doc__ = doc
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command

@@ -1,0 +1,280 @@
+"""A result as text: verdict, arms, rounds, comparisons, transitions, information, contamination, cost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from docendo.report.escaping import visible
+from docendo.report.figures import (
+    count,
+    dollars,
+    duration,
+    p_value,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+    short_count,
+)
+from docendo.report.results import (
+    TRANSITIONS,
+    Entry,
+    Result,
+    at_most_k,
+    costs,
+    finals,
+    is_over_seeds,
+    labels_read,
+    listed,
+    mean_accuracy,
+    mean_of,
+    result_of,
+    rounds,
+    rows_learned,
+    sources_in_the_result,
+    spread,
+    transitions,
+    verdict_in_words,
+)
+from docendo.runs.workspace import Workspace
+
+STYLES = {"improved": "bold green", "no evidence": "bold yellow", "worse": "bold red"}
+
+
+def render_result(
+    result: Result, *, width: int = 100, colour: bool = False, places: Mapping[str, str] | None = None
+) -> str:
+    """Return a result as text of at most ``width`` cells a line where its words allow it.
+
+    Args:
+        result: What ``result.json`` says.
+        width: Cells a line.
+        colour: Colour and weight by terminal codes.
+        places: Names and paths to end with: checkpoint, report.
+    """
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    console.print(result_view(result, places=places))
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def report_text(workspace: Workspace, name: str, *, width: int = 100, colour: bool = False) -> str:
+    """Return the report of a finished run as text, with the places of its checkpoint and its page.
+
+    Raises:
+        UserError: As for `docendo.report.results.result_of`.
+    """
+    result = result_of(workspace, name)
+    folder = workspace.runs / name
+    places: dict[str, str] = {}
+    for chosen in listed(result["chosen"]):
+        if chosen.get("folder"):
+            label = "checkpoint" if "checkpoint" not in places else f"checkpoint {len(places) + 1}"
+            places[label] = _path(workspace, str(chosen["folder"]))
+    if (folder / "report.html").exists():
+        places["report"] = _path(workspace, f"runs/{name}/report.html")
+    places["result"] = _path(workspace, f"runs/{name}/result.json")
+    return render_result(result, width=width, colour=colour, places=places)
+
+
+def _path(workspace: Workspace, place: str) -> str:
+    return str(workspace.path / place)
+
+
+def result_view(result: Result, *, places: Mapping[str, str] | None = None) -> RenderableType:
+    """Return a result as something that rich prints."""
+    parts: list[RenderableType] = [_head(result), _verdict(result), *_arms(result), *_rounds(result)]
+    parts += [*_comparisons(result), *_transitions(result), *_information(result), *_contamination(result)]
+    parts += [*_costs(result), *_notes(result)]
+    if places:
+        longest = max(len(label) for label in places)
+        # Paths are neither wrapped nor cut: they are there to be copied.
+        parts += [
+            Text(f"{label:<{longest}}  {path}", no_wrap=True, overflow="ignore")
+            for label, path in places.items()
+        ]
+    return Group(*parts)
+
+
+def _head(result: Result) -> Text:
+    seeds = result["seeds"]
+    words = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(str(seed) for seed in seeds)}"
+    head = Text(visible(result["name"]), style="bold")
+    about = f"  {result['recipe']} on {result['task']}, from {result['model']}, {words}"
+    return head.append(visible(about), style="not bold")
+
+
+def _verdict(result: Result) -> Text:
+    rule, deciding = verdict_in_words(result)
+    text = Text("\n").append(result["verdict"].upper(), style=STYLES.get(result["verdict"], "bold"))
+    text.append(f"  {rule}")
+    if deciding:
+        text.append(f"\n{deciding}", style="bold")
+    return text.append("\n")
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    """Return a table without lines; its first ``left`` columns hold words, the others numbers."""
+    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, padding=(0, 2, 0, 0))
+    for place, name in enumerate(columns):
+        is_word = place < left
+        table.add_column(name, justify="left" if is_word else "right", overflow="fold", no_wrap=not is_word)
+    return table
+
+
+def _section(title: str, table: RenderableType, *notes: str) -> list[RenderableType]:
+    lines: list[RenderableType] = [Text(title, style="bold underline"), Padding(table, (0, 0, 0, 2))]
+    return [*lines, *(Padding(Text(note, style="dim"), (0, 0, 0, 2)) for note in notes if note), Text()]
+
+
+def _curve(entries: Sequence[Entry], name: str, k: int | None) -> str:
+    found = at_most_k(entries, name)
+    if found is None:
+        return "-"
+    return percent(found[1]) if found[0] == k else f"{percent(found[1])} (k={found[0]})"
+
+
+def _shared_k(groups: Iterable[Sequence[Entry]]) -> int | None:
+    """Return the k of the heading: what all arms that have a curve agree on."""
+    found = {at[0] for entries in groups if (at := at_most_k(entries, "pass_at_k")) is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _arms(result: Result) -> list[RenderableType]:
+    arms = finals(result)
+    several = is_over_seeds(result)
+    k = _shared_k(arms.values())
+    at = f"@{k}" if k else "@k"
+    around = "range of seeds" if several else "95 % interval"
+    # Seldom other than zero, and then worth a column.
+    doubts = [name for name in ("undecided", "failed") if any(e[name] for es in arms.values() for e in es)]
+    table = _table("arm", "accuracy", around, f"mean{at}", f"pass{at}", f"maj{at}", "n", *doubts)
+    table.columns[0].no_wrap = True
+    for arm, entries in arms.items():
+        table.add_row(
+            Text(arm, style="bold" if arm == "method" else ""),
+            percent(mean_accuracy(entries)),
+            percent_interval(spread(entries)),
+            percent(mean_of(entries, "mean_at_k")),
+            _curve(entries, "pass_at_k", k),
+            _curve(entries, "majority_at_k", k),
+            count(entries[0]["n"]),
+            *(count(sum(entry[name] for entry in entries)) for name in doubts),
+        )
+    notes = [] if doubts else ["no answer was undecided or failed"]
+    if several:
+        notes.append(f"means over {len(result['seeds'])} seeds{'; counts are sums' if doubts else ''}")
+    return _section("Arms on the test split", table, "; ".join(notes))
+
+
+def _rounds(result: Result) -> list[RenderableType]:
+    found = rounds(result).get("method", {})
+    if len(found) < 2:
+        return []
+    several = is_over_seeds(result)
+    learned = rows_learned(result)
+    around = "range of seeds" if several else "95 % interval"
+    table = _table("round", "accuracy", around, "mean@k", "rows learned")
+    for number, entries in found.items():
+        rows = learned.get(number, [])
+        table.add_row(
+            "0 (base)" if number == 0 else str(number),
+            percent(mean_accuracy(entries)),
+            percent_interval(spread(entries)),
+            percent(mean_of(entries, "mean_at_k")),
+            " + ".join(count(one) for one in rows) or "-",
+        )
+    chosen = sorted({str(one.get("name", "answers")) for one in listed(result["chosen"])})
+    return _section(
+        "Rounds of the method on the test split", table, visible(f"returned: {', '.join(chosen)}")
+    )
+
+
+def _comparisons(result: Result) -> list[RenderableType]:
+    if not result["comparisons"]:
+        return []
+    several = is_over_seeds(result)
+    p_name = [] if several else ["p (McNemar)"]  # there is one p-value a seed, and the interval says it all
+    table = _table("arm", "against", "points", "95 % interval", *p_name, "verdict", left=2)
+    for one in result["comparisons"]:
+        p_text = [] if several else [p_value(one["p_value"]).removeprefix("p ").removeprefix("= ")]
+        word = Text(one["verdict"], style=STYLES.get(one["verdict"], ""))
+        difference = (points(one["difference"]), points_interval(one["interval"]))
+        table.add_row(one["arm"], one["against"], *difference, *p_text, word)
+    return _section("Paired comparisons on the same problems", table)
+
+
+def _transitions(result: Result) -> list[RenderableType]:
+    found = transitions(result)
+    if not found:
+        return []
+    table = _table("from base to", "stays right", "becomes right", "becomes wrong", "stays wrong")
+    for arm, counts in found.items():
+        table.add_row(arm, *(count(counts[name]) for name in TRANSITIONS))
+    note = "sums over seeds" if is_over_seeds(result) else ""
+    return _section("What became of each problem", table, note)
+
+
+def _information(result: Result) -> list[RenderableType]:
+    table = _table("arm", "gold answers read", left=2)
+    for arm, entries in labels_read(result).items():
+        read = (f"{one['by']}: {count(one['problems'])} of {one['split']}" for one in entries)
+        table.add_row(arm, "; ".join(read) or "none")
+    sources = ", ".join(sources_in_the_result(result)) or "none"
+    return _section("Information", table, f"in what the method returned: {sources}")
+
+
+def _contamination(result: Result) -> list[RenderableType]:
+    checked = result["contamination"]
+    if not checked:
+        return []
+    rows = sum(one["rows"] for one in checked)
+    reasons: dict[str, int] = {}
+    for one in checked:
+        for reason, number in one["dropped"].items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    table = _table("rows", "why", left=0)
+    table.columns[-1].justify = "left"
+    table.add_row(count(rows), "held against the evaluation splits before training")
+    for reason, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(count(number), f"dropped: {visible(reason)}")
+    if not reasons:
+        table.add_row("0", "dropped")
+    return _section("Contamination", table)
+
+
+def _costs(result: Result) -> list[RenderableType]:
+    table = _table("arm", "prompt tokens", "generated", "trained", "time", "money")
+    for arm, cost in costs(result).items():
+        table.add_row(
+            arm,
+            *(short_count(cost[name]) for name in ("prompt_tokens", "generated_tokens", "trained_tokens")),
+            duration(cost["seconds"]),
+            dollars(cost["usd"]),
+        )
+    note = "what an arm shares with one above it is counted there; time: when it was first computed"
+    shared = "sums over seeds; what seeds share is counted for each" if is_over_seeds(result) else ""
+    return _section("Cost", table, note, shared)
+
+
+def _notes(result: Result) -> list[RenderableType]:
+    if not result["notes"]:
+        return []
+    notes = [Text(f"  {visible(note)}") for note in result["notes"]]
+    return [Text("Notes", style="bold underline"), *notes, Text()]

@@ -1,0 +1,60 @@
+"""The loss and the token ids against an independent implementation: TRL's `SFTTrainer`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from docendo.core.losses import supervised
+from docendo.engines.tokenizer import Tokenizer
+from docendo.trainers.export import load_model
+from docendo.trainers.objectives import Progress, objective_of
+from docendo.trainers.rows import Limits, read_rows
+from tests.trainers.tiny import sums, write_rows
+
+
+def test_the_loss_of_a_batch_equals_that_of_trl(start: Path, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from datasets import Dataset
+        from transformers import AutoTokenizer
+        from trl import SFTConfig, SFTTrainer
+
+        rows = sums(12)
+        model = load_model(start, torch.float32).eval()
+        theirs = SFTTrainer(
+            model=model,
+            args=SFTConfig(
+                output_dir=str(tmp_path / "trl"),
+                use_cpu=True,
+                bf16=False,
+                report_to=[],
+                per_device_train_batch_size=12,
+                completion_only_loss=True,
+                max_length=None,
+                packing=False,
+                eos_token="</s>",
+                disable_tqdm=True,
+            ),
+            train_dataset=Dataset.from_list(
+                [{name: row[name] for name in ("prompt", "completion")} for row in rows]
+            ),
+            processing_class=AutoTokenizer.from_pretrained(str(start)),
+        )
+        batch = theirs.data_collator([dict(row) for row in theirs.train_dataset])  # type: ignore[union-attr]
+        with torch.no_grad():
+            their_loss = theirs.compute_loss(model, dict(batch))
+    read = read_rows(
+        write_rows(tmp_path / "rows.parquet", rows), objective_of(supervised()), tokenizer, Limits(259, 256)
+    )
+    ours = read.batch(np.arange(12))
+    assert ours.ids.tolist() == batch["input_ids"].tolist()
+    assert ours.targets.tolist() == batch["labels"][batch["labels"] != -100].tolist()
+    objective = objective_of(supervised())
+    with torch.no_grad():
+        numerator = objective.numerator(supervised(), model, ours, Progress(0, 1))
+    our_loss = numerator / objective.denominator(supervised(), ours)
+    assert abs(our_loss.item() - float(their_loss)) < 1e-5
