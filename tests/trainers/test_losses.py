@@ -40,7 +40,9 @@ def test_binary_rewards_on_all_samples_equal_fine_tuning_on_the_kept_ones() -> N
 
 tokens = st.integers(1, 6).flatmap(
     lambda count: st.tuples(
-        st.lists(st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3), min_size=count, max_size=count),
+        st.lists(
+            st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3), min_size=count, max_size=count
+        ),
         st.lists(st.integers(0, 2), min_size=count, max_size=count),
         st.lists(st.floats(0, 4, width=32), min_size=count, max_size=count),
     )
@@ -54,7 +56,8 @@ def test_it_is_the_weighted_sum_of_what_each_token_costs_alone(
     logits, targets, weights = torch.tensor(drawn[0]), torch.tensor(drawn[1]), torch.tensor(drawn[2])
     numerator, denominator = supervised(logits, targets, weights)
     alone = [
-        weight * -math.log(math.exp(row[target]) / sum(map(math.exp, row))) for row, target, weight in zip(*drawn, strict=True)
+        weight * -math.log(math.exp(row[target]) / sum(map(math.exp, row)))
+        for row, target, weight in zip(*drawn, strict=True)
     ]
     assert numerator.item() == pytest.approx(sum(alone), rel=1e-4, abs=1e-5)
     assert denominator.item() == pytest.approx(sum(drawn[2]), rel=1e-5, abs=1e-6)

@@ -77,11 +77,17 @@ def test_logits_at_learned_positions_equal_those_of_the_whole_sequence(model: An
 
 def test_no_row_sees_another_nor_the_padding(model: Any, rows: Rows) -> None:
     together = OBJECTIVE.numerator(LOSS, model, rows.batch(np.arange(len(rows))), Progress(0, 1))
-    alone = [OBJECTIVE.numerator(LOSS, model, rows.batch(np.array([row])), Progress(0, 1)) for row in range(len(rows))]
+    alone = [
+        OBJECTIVE.numerator(LOSS, model, rows.batch(np.array([row])), Progress(0, 1))
+        for row in range(len(rows))
+    ]
     torch.testing.assert_close(together, torch.stack(alone).sum())
     batch = rows.batch(np.arange(len(rows)))
     other = torch.where(batch.ids == rows.pad_id, 77, batch.ids)
-    torch.testing.assert_close(learned_logits(model, batch), learned_logits(model, batch.__class__(other, batch.learned, batch.weights, {}, {})))
+    torch.testing.assert_close(
+        learned_logits(model, batch),
+        learned_logits(model, batch.__class__(other, batch.learned, batch.weights, {}, {})),
+    )
 
 
 def test_the_denominator_is_the_weighted_number_of_learned_tokens(rows: Rows) -> None:

@@ -29,7 +29,14 @@ def test_two_processes_make_the_steps_of_one(start: Path, tmp_path: Path) -> Non
     )
     alone = train(start, rows, tmp_path / "alone", held_out=rows)
     (tmp_path / "script.py").write_text(SCRIPT)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(tmp_path / "script.py")]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        str(tmp_path / "script.py"),
+    ]
     paths = os.pathsep.join(map(str, [Path(__file__).parents[2] / "src", Path(__file__).parents[2]]))
     subprocess.run(
         [*launch, str(start), str(rows), str(tmp_path / "two")],

@@ -53,14 +53,18 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     start = write_model(tmp_path / "start", dropout=0.2)
     unbroken = [bytes_of(one.folder) for one in train(start, rows, tmp_path / "unbroken", **settings)]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.trainers.training", "transformers.models.llama.modeling_llama", "peft"])
+    context.set_forkserver_preload(
+        ["tests.trainers.training", "transformers.models.llama.modeling_llama", "peft"]
+    )
     rng, kills, done = random.Random(1), 0, 0
     while done < 8 and kills < 6:
         told, tell = context.Pipe(duplex=False)
         child = context.Process(target=train_slowly, args=(tell, start, rows, tmp_path / "out", settings))
         child.start()
         tell.close()
-        for _ in range(rng.randint(1, 3)):  # some steps further, then somewhere within a step, a save or an export
+        for _ in range(
+            rng.randint(1, 3)
+        ):  # some steps further, then somewhere within a step, a save or an export
             try:
                 done = told.recv()
             except EOFError:
@@ -87,14 +91,20 @@ def test_it_goes_on_after_the_last_saved_step(
     assert steps_of(tmp_path / "out") == []
 
 
-def test_what_is_reported_of_an_epoch_does_not_depend_on_a_break(start: Path, rows: Path, tmp_path: Path) -> None:
+def test_what_is_reported_of_an_epoch_does_not_depend_on_a_break(
+    start: Path, rows: Path, tmp_path: Path
+) -> None:
     unbroken = train(start, rows, tmp_path / "unbroken", held_out=rows)
     with pytest.raises(Interrupted):
         train(start, rows, tmp_path / "out", save_seconds=0.0, report=after(3), held_out=rows)
     resumed = train(start, rows, tmp_path / "out", held_out=rows)
     for ours, theirs in zip(resumed, unbroken, strict=True):
         assert (ours.train_loss, ours.held_out_loss) == (theirs.train_loss, theirs.held_out_loss)
-        assert (ours.steps, ours.learned_tokens, ours.rows) == (theirs.steps, theirs.learned_tokens, theirs.rows)
+        assert (ours.steps, ours.learned_tokens, ours.rows) == (
+            theirs.steps,
+            theirs.learned_tokens,
+            theirs.rows,
+        )
 
 
 def test_a_finished_training_is_given_again_at_once(start: Path, rows: Path, tmp_path: Path) -> None:
@@ -207,7 +217,11 @@ def test_an_export_that_was_cut_off_is_made_again(
 
 
 def test_it_goes_on_with_the_threads_it_was_begun_with(
-    start: Path, rows: Path, tmp_path: Path, unbroken: list[dict[str, bytes]], caplog: pytest.LogCaptureFixture
+    start: Path,
+    rows: Path,
+    tmp_path: Path,
+    unbroken: list[dict[str, bytes]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(Interrupted):

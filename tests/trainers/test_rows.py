@@ -82,7 +82,11 @@ def test_more_rows_than_are_read_at_once_stay_in_order(read: Any) -> None:
 
 
 @settings(max_examples=20)
-@given(st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8)), min_size=1, max_size=5
+    )
+)
 def test_what_is_learned_decodes_to_the_completion(
     tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, texts: list[tuple[str, str]]
 ) -> None:
@@ -125,7 +129,9 @@ def test_a_row_of_just_the_greatest_length_is_kept(read: Any) -> None:
         ({"prompt": []}, "expected messages or a text"),
     ],
 )
-def test_a_row_that_cannot_be_learned_is_refused_by_number_and_reason(read: Any, columns: Row, reason: str) -> None:
+def test_a_row_that_cannot_be_learned_is_refused_by_number_and_reason(
+    read: Any, columns: Row, reason: str
+) -> None:
     good = row("1 + 1", "2.")
     with pytest.raises(DataError, match=r"row 1 of rows\.parquet \(problem 1 \+ 1\)") as caught:
         read([good, good | columns, good])
@@ -146,7 +152,12 @@ def test_a_missing_file_is_named(tmp_path: Path, tokenizer: Tokenizer) -> None:
 
 
 def test_a_pair_is_two_sequences_with_the_same_prompt(read: Any, tokenizer: Tokenizer) -> None:
-    pair = {"prompt": row("1 + 1", "")["prompt"], "chosen": "2.", "rejected": "three.", "reference": [-1.5, -2.5]}
+    pair = {
+        "prompt": row("1 + 1", "")["prompt"],
+        "chosen": "2.",
+        "rejected": "three.",
+        "reference": [-1.5, -2.5],
+    }
     rows = read([pair, pair | {"weight": 1.0}][:1] * 2, PAIRS)
     batch = rows.batch(np.array([0, 1]))
     assert batch.ids.shape[0] == 4
@@ -175,7 +186,9 @@ def test_numbers_of_tokens_stand_beside_the_learned_tokens(read: Any) -> None:
 
 def test_the_digest_sees_tokens_weights_and_order(read: Any) -> None:
     one, two = row("1", "2."), row("2", "3.")
-    digests = [read(rows).digest for rows in ([one, two], [two, one], [one, two | {"weight": 2.0}], [one, two])]
+    digests = [
+        read(rows).digest for rows in ([one, two], [two, one], [one, two | {"weight": 2.0}], [one, two])
+    ]
     assert digests[0] == digests[3]
     assert len(set(digests)) == 3
 

@@ -27,7 +27,10 @@ def test_rows_of_a_batch_are_neighbours_by_length(lengths: np.ndarray, batch_row
     # up to 50 batches are one group, so the batches' ranges of lengths do not overlap
     if len(lengths) > 50 * batch_rows:
         lengths = lengths[: 50 * batch_rows]
-    spans = sorted((lengths[batch].min(), lengths[batch].max()) for batch in batches(lengths, batch_rows=batch_rows, epoch=1, seed=3))
+    spans = sorted(
+        (lengths[batch].min(), lengths[batch].max())
+        for batch in batches(lengths, batch_rows=batch_rows, epoch=1, seed=3)
+    )
     assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
 
 
@@ -65,7 +68,9 @@ def test_schedules_match_hand_computed_rates(schedule: str, expected: list[float
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 @given(share=st.floats(0, 1), steps=st.integers(1, 60))
-def test_no_step_is_without_a_learning_rate_and_none_is_above_the_peak(schedule: str, share: float, steps: int) -> None:
+def test_no_step_is_without_a_learning_rate_and_none_is_above_the_peak(
+    schedule: str, share: float, steps: int
+) -> None:
     settings = Optimizer(learning_rate=2.0, warmup_share=share, schedule=schedule)  # type: ignore[arg-type]
     rates = [learning_rate(step, steps, settings) for step in range(steps)]
     assert all(0 < rate <= 2.0 for rate in rates)

@@ -58,14 +58,18 @@ def test_it_is_a_trainer() -> None:
     assert trainer.signature == {"family": "accelerate", "precision": "float32", "order": "length-grouped-50"}
 
 
-def test_the_loss_falls_and_each_epoch_is_reported(start: Path, rows: Path, tmp_path: Path, steps: Steps) -> None:
+def test_the_loss_falls_and_each_epoch_is_reported(
+    start: Path, rows: Path, tmp_path: Path, steps: Steps
+) -> None:
     trained = train(start, rows, tmp_path / "out", epochs=3, report=steps, held_out=rows)
     assert [one.epoch for one in trained] == [1, 2, 3]
     assert [one.folder for one in trained] == [tmp_path / "out" / f"epoch-{epoch}" for epoch in (1, 2, 3)]
     assert all(one.steps == 3 and one.rows == 20 and not one.dropped for one in trained)
     assert [step.step for step in steps.seen] == list(range(1, 10))
     assert {step.steps for step in steps.seen} == {9}
-    assert steps.seen[-1].tokens == sum(one.learned_tokens for one in trained) == 3 * trained[0].learned_tokens
+    assert (
+        steps.seen[-1].tokens == sum(one.learned_tokens for one in trained) == 3 * trained[0].learned_tokens
+    )
     assert trained[0].train_loss > trained[1].train_loss > trained[2].train_loss
     held_out = [one.held_out_loss for one in trained]
     assert held_out == sorted(held_out, reverse=True)
@@ -79,11 +83,15 @@ def test_the_first_loss_is_that_of_the_starting_weights(
     batch = read_rows(rows, objective, tokenizer, Limits(259, 256)).batch(np.arange(20))
     with torch.no_grad():
         model = load_model(start, torch.float32)
-        expected = objective.numerator(loss, model, batch, Progress(0, 1)) / objective.denominator(loss, batch)
+        expected = objective.numerator(loss, model, batch, Progress(0, 1)) / objective.denominator(
+            loss, batch
+        )
     assert steps.losses[0] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_first_step_moves_no_weight_further_than_the_learning_rate(start: Path, rows: Path, tmp_path: Path) -> None:
+def test_the_first_step_moves_no_weight_further_than_the_learning_rate(
+    start: Path, rows: Path, tmp_path: Path
+) -> None:
     # AdamW without decay: the first update is rate * g / (|g| + eps), in (-rate, rate)
     (trained,) = train(start, rows, tmp_path / "out", epochs=1, batch_rows=20, learning_rate=1e-3)
     before, after = load_file(start / "model.safetensors"), load_file(trained.folder / "model.safetensors")
@@ -205,13 +213,17 @@ def test_generations_are_compared_too(start: Path, rows: Path, tokenizer: Tokeni
         compare(one, SaysSomethingElse(two), probe)
 
 
-def test_bfloat16_computes_in_it_and_is_written_in_it(start: Path, rows: Path, tmp_path: Path, steps: Steps) -> None:
+def test_bfloat16_computes_in_it_and_is_written_in_it(
+    start: Path, rows: Path, tmp_path: Path, steps: Steps
+) -> None:
     exact = Steps([])
     train(start, rows, tmp_path / "32", epochs=1, report=exact)
     (trained,) = train(start, rows, tmp_path / "16", epochs=1, precision="bfloat16", report=steps)
     assert steps.losses != exact.losses
     assert steps.losses == pytest.approx(exact.losses, rel=1e-2)
-    assert {value.dtype for value in load_file(trained.folder / "model.safetensors").values()} == {torch.bfloat16}
+    assert {value.dtype for value in load_file(trained.folder / "model.safetensors").values()} == {
+        torch.bfloat16
+    }
 
 
 def test_adapters_are_trained_and_merged(start: Path, rows: Path, tmp_path: Path, steps: Steps) -> None:
@@ -252,7 +264,12 @@ def test_a_loss_over_pairs_needs_no_change_of_the_loop(
 ) -> None:
     monkeypatch.setitem(OBJECTIVES, Preference, PREFERENCE)
     pairs = [
-        {"prompt": row(f"{i} + 1", "")["prompt"], "chosen": f"{i + 1}.", "rejected": "nothing", "reference": [0.0, 0.0]}
+        {
+            "prompt": row(f"{i} + 1", "")["prompt"],
+            "chosen": f"{i + 1}.",
+            "rejected": "nothing",
+            "reference": [0.0, 0.0],
+        }
         for i in range(8)
     ]
     path = write_rows(tmp_path / "pairs.parquet", pairs)
@@ -262,7 +279,8 @@ def test_a_loss_over_pairs_needs_no_change_of_the_loop(
     costs = functional.cross_entropy(logits, batch.targets, reduction="none")
     reference = torch.zeros(16).index_add(0, batch.sequence_of_token, -costs).view(8, 2)
     path = write_rows(
-        tmp_path / "pairs.parquet", [pair | {"reference": reference[place].tolist()} for place, pair in enumerate(pairs)]
+        tmp_path / "pairs.parquet",
+        [pair | {"reference": reference[place].tolist()} for place, pair in enumerate(pairs)],
     )
     train(start, path, tmp_path / "out", epochs=4, loss=Preference(), report=steps)
     assert steps.losses[0] == pytest.approx(math.log(2), abs=1e-5)  # policy and reference are the same model
@@ -278,7 +296,9 @@ def test_a_diverging_training_stops_with_step_and_learning_rate(
 
     objective = objective_of(supervised())
     monkeypatch.setitem(OBJECTIVES, type(supervised()), replace(objective, numerator=broken))
-    with pytest.raises(StageError, match=r"diverged at step 3 of 6: loss inf, .*learning rate 0\.00\d+\nhint: lower"):
+    with pytest.raises(
+        StageError, match=r"diverged at step 3 of 6: loss inf, .*learning rate 0\.00\d+\nhint: lower"
+    ):
         train(start, rows, tmp_path / "out")
 
 
@@ -291,7 +311,10 @@ def test_gradients_are_clipped(start: Path, rows: Path, tmp_path: Path) -> None:
 
 def test_weight_decay_pulls_at_matrices_alone(start: Path, rows: Path, tmp_path: Path) -> None:
     found = [
-        load_file(train(start, rows, tmp_path / f"{decay}", epochs=1, batch_rows=20, weight_decay=decay)[0].folder / "model.safetensors")
+        load_file(
+            train(start, rows, tmp_path / f"{decay}", epochs=1, batch_rows=20, weight_decay=decay)[0].folder
+            / "model.safetensors"
+        )
         for decay in (0.0, 10.0)
     ]
     changed = {name for name in found[0] if not torch.equal(found[0][name], found[1][name])}

@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from docendo.tasks.conformance import check_task
-from docendo.tasks.registry import TaskOptions, open_task
+from docendo.tasks.options import TaskOptions
+from docendo.tasks.registry import open_task
 
 app = App(name="check", help="Run the conformance checks on a task.", help_format="plaintext")
 

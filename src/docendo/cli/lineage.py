@@ -17,7 +17,7 @@ def main(
     depth: Annotated[int, Parameter(help="Steps to walk at most.")] = 12,
     workspace: WorkspaceFlag = None,
 ) -> None:
-    """Walk from a checkpoint, stage or sample to where it came from; or with --forwards to what came of it."""
+    """Walk from a checkpoint, stage or sample to where it came from, or (--forwards) to what came of it."""
     lineage = Lineage.of(existing(workspace))
     kind, meant = lineage.find(name)
     walk = lineage.forwards if forwards else lineage.backwards

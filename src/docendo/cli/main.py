@@ -39,7 +39,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its code."""
     given = list(sys.argv[1:] if tokens is None else tokens)
     try:
-        code = app(given, exit_on_error=False, print_error=False)
+        code = app(_with_config(given), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         told = str(error).strip()
@@ -57,6 +57,14 @@ def main(tokens: Sequence[str] | None = None) -> None:
         sys.exit(141)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _with_config(given: list[str]) -> list[str]:
+    if given[:1] == ["run"] and any(token.startswith("--config") for token in given):
+        from docendo.cli.run import with_config
+
+        return with_config(given)
+    return given
 
 
 def _help_hint(given: Sequence[str]) -> str:

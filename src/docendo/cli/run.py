@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal, get_type_hints
 
 from cyclopts import App
 
+from docendo.cli.config import config_flags
 from docendo.cli.settings import Settings, command_of
 from docendo.cli.workspaces import path_of
 from docendo.core.errors import SettingError
@@ -25,7 +27,8 @@ from docendo.runs.models import open_model
 from docendo.runs.registry import load, registered
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import Workspace
-from docendo.tasks.registry import TaskOptions, open_task
+from docendo.tasks.options import TaskOptions
+from docendo.tasks.registry import open_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,18 @@ def _config_class(recipe: Any) -> type:
     return get_type_hints(recipe)[names[1]]
 
 
+FLAGS: dict[str, list[str]] = {}
+"""The flags of each recipe, without dashes in front."""
+
+
+def with_config(tokens: Sequence[str]) -> list[str]:
+    """Return the tokens of ``docendo run`` with those of its config file put before the user's own flags."""
+    recipe = tokens[1] if len(tokens) > 1 else ""
+    if recipe not in FLAGS:
+        return list(tokens)
+    return [*tokens[:2], *config_flags(tokens[2:], FLAGS[recipe]), *tokens[2:]]
+
+
 def _add(name: str) -> None:
     recipe = load("recipes", name)
     doc = (inspect.getdoc(inspect.getmodule(recipe)) or "").split("\n\n")[0]
@@ -76,15 +91,9 @@ def _add(name: str) -> None:
         Settings(RunSettings, "Sizes and evaluation"),
         Settings(TaskOptions, "Task"),
     ]
-    app.command(
-        command_of(groups, partial(_run, name, recipe), name=name, doc=doc),
-        name=name,
-        help_format="plaintext",
-    )
-
-
-for _name in registered("recipes"):
-    _add(_name)
+    command = command_of(groups, partial(_run, name, recipe), name=name, doc=doc)
+    app.command(command, name=name, help_format="plaintext")
+    FLAGS[name] = [flag.replace("_", "-") for flag in inspect.signature(command).parameters]
 
 
 def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
@@ -159,14 +168,14 @@ class Engines:
         """Return the engine of that name."""
         if name not in self._made:
             kind = load("engines", name)
-            self._made[name] = kind.of(workers=self._options.workers, device=self._options.device)
+            self._made[name] = kind(workers=self._options.workers, device=self._options.device)
         return self._made[name]
 
     @cache  # noqa: B019 -- one object a run
     def trainer(self) -> Trainer:
         """Return the trainer."""
         kind = load("trainers", "accelerate")
-        return kind.of(threads=self._options.threads, device=self._options.device)
+        return kind(threads=self._options.threads, device=self._options.device)
 
     def close(self) -> None:
         """Free what the engines hold."""
@@ -180,3 +189,7 @@ def _plain(options: Any) -> dict[str, Any]:
         for key, value in asdict(options).items()
         if value is not None
     }
+
+
+for _name in registered("recipes"):
+    _add(_name)

@@ -20,12 +20,14 @@ from cyclopts import Group, Parameter
 def field_docs(cls: type) -> dict[str, str]:
     """Return the docstring that stands under each field of a dataclass, as one line."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    body = tree.body[0].body  # pyright: ignore
+    body: list[ast.stmt] = getattr(tree.body[0], "body", [])
     docs: dict[str, str] = {}
     for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            docs[field.target.id] = " ".join(str(text.value.value).split()) if is_text else ""  # pyright: ignore
+            said = text.value if isinstance(text, ast.Expr) else None
+            docs[field.target.id] = (
+                " ".join(str(said.value).split()) if isinstance(said, ast.Constant) else ""
+            )
     return docs
 
 

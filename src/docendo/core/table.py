@@ -145,7 +145,9 @@ def problem_id_of(row: Any) -> str:
 
 
 def _first(row: Any) -> Any:
-    return cast("Any", row[0]) if type(row) is tuple else row
+    while type(row) is tuple:  # a pair of a pair, after two joins
+        row = cast("Any", row[0])
+    return row
 
 
 def column_of(name: str) -> Callable[[Any], Any]:
@@ -161,10 +163,10 @@ def column_of(name: str) -> Callable[[Any], Any]:
         return lambda row: getattr(_first(row), "problem", _first(row)).question
     if name == "verdict" or name.startswith("verdict:"):
         verdict = name.partition(":")[2] or "verdict"
-        return lambda row: row.verdicts[verdict].outcome.value
+        return lambda row: _first(row).verdicts[verdict].outcome.value
     if name.startswith("score:"):
         score = name.partition(":")[2]
-        return lambda row: row.scores[score].value
+        return lambda row: _first(row).scores[score].value
     path = name.split(".")
 
     def descend(row: Any) -> Any:

@@ -29,7 +29,7 @@ _COUNTED = (
     "chat_template.jinja",
 )
 """Files beside the weights that decide what a checkpoint answers."""
-_FETCHED = ["*.safetensors", "*.json", "*.txt", "*.jinja"]
+_FETCHED = ["model*.safetensors", "*.json", "*.txt", "*.jinja"]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 _MOST_HEADER_BYTES = 100_000_000
@@ -128,8 +128,8 @@ def weight_files(folder: Path) -> list[Path]:
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         raise ModelError(
-            f"{folder} has its weights only as pickle ({', '.join(pickles[:3])}), which can run code when read",
-            hint="convert them to safetensors: AutoModelForCausalLM.from_pretrained(...).save_pretrained(FOLDER)",
+            f"{folder} has its weights only as pickle ({', '.join(pickles[:3])}), which can run code",
+            hint="convert to safetensors: AutoModelForCausalLM.from_pretrained(...).save_pretrained(FOLDER)",
         )
     raise ModelError(
         f"no weights in {folder}: expected model.safetensors or model.safetensors.index.json",
@@ -145,7 +145,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Raises:
         ModelError: As for `Tokenizer.load`.
     """
-    states = tuple(_state(path) for path in _counted_files(folder) if path.suffix != ".safetensors")
+    states = tuple(_state(folder / name) for name in _COUNTED if (folder / name).is_file())
     return _tokenizer(folder, states)
 
 
@@ -191,9 +191,10 @@ def _fetched(source: str) -> Path:
             hint="check the spelling; for a private repository set HF_TOKEN in the environment",
         ) from error
     except Exception as error:  # no network, no cache, a full disk: the hub's client has many ways to say so
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         raise ModelError(
-            f"no checkpoint {source!r}: it is no directory, and it could not be fetched from the Hugging Face hub "
-            f"({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'})",
+            f"no checkpoint {source!r}: it is no directory, and could not be fetched from the "
+            f"Hugging Face hub ({type(error).__name__}: {reason})",
             hint="connect to the network, or name a directory that holds the checkpoint",
         ) from error
 

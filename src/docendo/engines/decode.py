@@ -6,7 +6,8 @@ Only torch and safetensors are imported, so a worker process is up in a second. 
   samples of a prompt form a group that attends to it with one matrix product (as in Juravsky et al. 2024,
   arXiv:2402.05099). Keys and values of generated tokens stand in a second cache in which all rows are level.
 - Finished rows are dropped by forming the groups anew, when enough of them have gathered.
-- What can be worked into the weights is: the factors of the norms, the scale of the attention, and an order of
+- What can be worked into the weights is: the factors of the norms, the scale of the attention, and an order
+of
   the rows of queries and keys in which the rotation by position is one complex product.
 
 What a chunk of prompts gives is a function of the chunk alone on one machine with the same versions: the same
@@ -376,8 +377,8 @@ class _Prefix:
 class GrowingRows:
     """The samples of a chunk while they grow: what was drawn, who is finished, which numbers come next.
 
-    The books are kept on the CPU; logits may lie on any device. One row more than there are samples is a place
-    for what nobody asks for.
+    The books are kept on the CPU; logits may lie on any device. One row more than there are samples is a
+    place for what nobody asks for.
     """
 
     def __init__(
@@ -446,6 +447,7 @@ class GrowingRows:
         return self._numbers[rows, place - self._numbers_from]
 
     def result(self) -> Drawn:
+        """Return what was drawn."""
         lengths = self._lengths[: self.count].tolist()
         ids = self._ids[: self.count].tolist()
         logprobs = None if self._logprobs is None else self._logprobs[: self.count].tolist()
@@ -462,8 +464,8 @@ class GrowingRows:
 class _Grid:
     """The rows in flight: groups of equal size, each of samples of one prompt.
 
-    Where a prompt has fewer samples left than a group has places, the last places are filled with the row that
-    nobody asks for.
+    Where a prompt has fewer samples left than a group has places, the last places are filled with the row
+    that nobody asks for.
     """
 
     shape: Shape
@@ -493,7 +495,7 @@ class _Grid:
             return None
         prompt = np.asarray(rows.prompt)[alive]
         members = _best_members(shape, np.unique_counts(prompt).counts, prefix.keys[0].shape[2], 16)
-        groups, places = _placed(prompt, members)
+        groups, places = placed(prompt, members)
         row_of_place = np.where(places < 0, rows.count, alive[places])
         grid = cls._with(
             shape, prefix.taken(torch.from_numpy(groups)), groups, members, row_of_place, len(alive)
@@ -555,7 +557,7 @@ class _Grid:
         places = np.flatnonzero(is_alive)
         prompt = np.repeat(self.prompt_of_group, self.members)[places]
         members = _best_members(self.shape, np.unique_counts(prompt).counts, self.longest, self.columns)
-        prompts, new = _placed(prompt, members)
+        prompts, new = placed(prompt, members)
         if len(new) > (1 - _DROPPED_SHARE) * len(is_alive):
             return self
         # An empty place is filled like the last one before it; the first of a group is never empty.
@@ -602,7 +604,7 @@ def _best_members(shape: Shape, counts: np.ndarray, prompt_tokens: int, own_toke
     return min(sizes, key=cost)
 
 
-def _placed(prompt: np.ndarray, members: int) -> tuple[np.ndarray, np.ndarray]:
+def placed(prompt: np.ndarray, members: int) -> tuple[np.ndarray, np.ndarray]:
     """Put rows into groups: the prompt of each group, and for each place the index of its row or -1.
 
     ``prompt`` holds the prompt of each row, equal ones side by side.

@@ -48,7 +48,8 @@ class GenericDecoder:
             device: As torch names it.
 
         Raises:
-            ModelError: transformers does not know the architecture, or it is no model that goes on with a text.
+            ModelError: transformers does not know the architecture, or it is no model that goes on with a
+            text.
         """
         from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -63,10 +64,8 @@ class GenericDecoder:
                 use_safetensors=True,
             )
         except ValueError as error:
-            raise ModelError(
-                f"transformers cannot load {folder} as a {'classifier' if self._has_classes else 'causal model'}: "
-                f"{error}"
-            ) from error
+            kind = "classifier" if self._has_classes else "causal language model"
+            raise ModelError(f"transformers cannot load {folder} as a {kind}: {error}") from error
         if model.config.is_encoder_decoder:
             raise ModelError(
                 f"{folder} is an encoder-decoder model ({model.config.model_type})",

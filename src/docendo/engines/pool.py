@@ -1,9 +1,9 @@
 """A pool of worker processes that outlive a call, but never their driver.
 
-Workers are started when there is work for them, each as a fresh interpreter that imports no more than it needs
-(so a script that uses Docendo needs no ``__main__`` guard, and nothing of it is imported twice). They sit in a
-session of their own: Ctrl-C reaches the driver alone. A worker that the system kills is replaced; which jobs it
-took with it is reported, and what to do about that is the caller's business.
+Workers are started when there is work for them, each as a fresh interpreter that imports no more than it
+needs (so a script that uses Docendo needs no ``__main__`` guard, and nothing of it is imported twice). They
+sit in a session of their own: Ctrl-C reaches the driver alone. A worker that the system kills is replaced;
+which jobs it took with it is reported, and what to do about that is the caller's business.
 """
 
 from __future__ import annotations

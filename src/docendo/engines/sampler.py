@@ -73,7 +73,7 @@ def probabilities(
         scaled = scaled.masked_fill(scaled < least, float("-inf"))
     shares = scaled.softmax(-1)
     if top_p < 1:
-        sorted_shares, order = shares.sort(-1, descending=True, stable=True)
+        sorted_shares, order = shares.sort(stable=True, dim=-1, descending=True)
         above = sorted_shares.cumsum(-1, dtype=torch.float64) - sorted_shares
         kept = sorted_shares * (above < top_p)
         shares = torch.zeros_like(shares).scatter_(-1, order, kept)
@@ -85,8 +85,8 @@ def drawn(shares: Float[Tensor, "rows vocabulary"], numbers: Float[Tensor, " row
     """Return the token that each row's number in ``[0, 1)`` points at: step D of the rule."""
     running = shares.cumsum(-1, dtype=torch.float64)
     total = running[:, -1]
-    # Just below the total, so that rounding never points behind the last token that has a probability.
-    target = numbers * torch.nextafter(total, torch.zeros_like(total))
+    # Below the total, so that rounding never points behind the last token that has a probability.
+    target = torch.minimum(numbers * total, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(running, target[:, None], right=True)[:, 0]
 
 

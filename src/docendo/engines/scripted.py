@@ -103,6 +103,4 @@ class ScriptedEngine:
         if isinstance(said, Completion):
             return said
         prompt_tokens = sum(len(message.content.split()) for message in messages)
-        return Completion(
-            said, "stop", prompt_tokens=prompt_tokens, generated_tokens=len(said.split()) + 1
-        )
+        return Completion(said, "stop", prompt_tokens=prompt_tokens, generated_tokens=len(said.split()) + 1)

@@ -1,8 +1,8 @@
 """Messages to token ids and back: the one place where prompts and completions are tokenised.
 
-Sampling and training meet here. A prompt is what `Tokenizer.render` gives, tokenised; what a model is
-to learn after it is the rest of the model's turn, up to and with the first end token, tokenised by itself. So the
-ids that a trainer makes of a text are those that a sampler would have had to draw to say it.
+Sampling and training meet here. A prompt is what `Tokenizer.render` gives, tokenised; what a model is to
+learn after it is the rest of the model's turn, up to and with the first end token, tokenised by itself. So
+the ids that a trainer makes of a text are those that a sampler would have had to draw to say it.
 """
 
 from __future__ import annotations

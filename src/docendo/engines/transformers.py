@@ -1,13 +1,13 @@
 """The built-in engine: checkpoints in Hugging Face format, on this machine.
 
-Llama-like checkpoints on a CPU go through a decode path of our own (`docendo.engines.decode`), everything else
-through transformers' own models (`docendo.engines.generic`); both draw by the rule in
+Llama-like checkpoints on a CPU go through a decode path of our own (`docendo.engines.decode`), everything
+else through transformers' own models (`docendo.engines.generic`); both draw by the rule in
 `docendo.engines.sampler`. Work is done by worker processes, so that this one needs no torch, and an
 out-of-memory ends a worker and not the run.
 
-What is the same when: a chunk gives the same bytes each time, on any number of workers, on one machine with the
-same versions of torch and of the libraries under it. A sample's own draws depend on its seed alone; in another
-chunk the last bits of its logits may differ, which changes a token about once in a few million.
+What is the same when: a chunk gives the same bytes each time, on any number of workers, on one machine with
+the same versions of torch and of the libraries under it. A sample's own draws depend on its seed alone; in
+another chunk the last bits of its logits may differ, which changes a token about once in a few million.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 
 from docendo.core.errors import ModelError, SettingError, StageError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
-from docendo.core.records import Checkpoint, Completion, Logprobs, Message
+from docendo.core.records import Checkpoint, Completion, Logprobs
 from docendo.engines.checkpoints import classes_of, load_tokenizer, read_config, weight_files
 from docendo.engines.jobs import (
     Broke,
@@ -69,8 +69,8 @@ class TransformersOptions:
     max_rows_per_chunk: int = 256
     """Samples in a chunk at most. Ours: more lose by the processor's cache on small models."""
     memory_budget_mb: int = 1024
-    """What the cache and the logits of one chunk may take, in MiB; chunks are cut to fit. Every worker does one
-    chunk at a time."""
+    """What the cache and the logits of one chunk may take, in MiB; chunks are cut to fit. Every worker does
+    one chunk at a time."""
     worker_memory_mb: int = 0
     """Hard limit on the memory of a worker's data, in MiB, kept by the operating system; 0: none."""
 
@@ -91,6 +91,11 @@ class TransformersOptions:
             faults.append(f"worker_memory_mb is {self.worker_memory_mb}; expected 0 (no limit) or more")
         if faults:
             raise SettingError.of_all(faults)
+
+
+def engine(*, workers: int = 0, device: Literal["auto", "cpu", "cuda"] = "auto") -> TransformersEngine:
+    """Make the built-in engine: what the entry point of ``docendo.engines`` is called with."""
+    return TransformersEngine(TransformersOptions(workers=workers, device=device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +275,8 @@ class TransformersEngine:
 
         Continuations given as text are tokenised as they stand after the prompt, without an end token; give
         ids to have it counted. Where prompt and continuation do not fit into the context together, ``values``
-        is empty.
+        is empty. A classification head reads the prompt and its first continuation, where there is one, as a
+        finished conversation, and gives its classes.
 
         Raises:
             ModelError: The checkpoint cannot be used.
@@ -347,7 +353,7 @@ class TransformersEngine:
         return _Task(chunk, job, results, failed)
 
     def _classes_task(self, served: _Served, chunk: Chunk) -> _Task:
-        texts = [_finished_turn(served.tokenizer, request.messages) for request in chunk.requests]
+        texts = [_classified(served.tokenizer, request) for request in chunk.requests]
         fits = [place for place, ids in enumerate(texts) if len(ids) <= served.context]
 
         def results(found: list[list[float]]) -> list[Logprobs]:
@@ -426,8 +432,9 @@ class TransformersEngine:
     def _served(self, checkpoint: Checkpoint) -> _Served:
         folder = Path(checkpoint.location)
         if not folder.is_dir():
+            name = checkpoint.name or checkpoint.digest
             raise ModelError(
-                f"checkpoint {checkpoint.name or checkpoint.digest!r} has no directory {checkpoint.location!r}",
+                f"checkpoint {name} has no directory {checkpoint.location!r}",
                 hint="it was moved or removed; open it again",
             )
         config = read_config(folder)
@@ -506,8 +513,13 @@ def _continuation_ids(tokenizer: Tokenizer, request: Request) -> Sequence[Sequen
     return tokenizer.continuations_ids([(request.messages, text) for text in request.continuations])
 
 
-def _finished_turn(tokenizer: Tokenizer, messages: tuple[Message, ...]) -> list[int]:
-    """Return the ids of a conversation as a classifier reads it: a last assistant message is a whole turn."""
+def _classified(tokenizer: Tokenizer, request: Request) -> list[int]:
+    """Return the ids of a conversation as a classifier reads it, its last assistant turn finished."""
+    messages = request.messages
+    if request.continuation_ids:
+        return [*tokenizer.prompt_ids(messages), *request.continuation_ids[0]]
+    if request.continuations:
+        return tokenizer.prompt_ids(messages) + tokenizer.completion_ids(messages, request.continuations[0])
     if messages[-1].role != "assistant" or len(messages) == 1:
         return tokenizer.prompt_ids(messages)
     before = messages[:-1]
@@ -529,8 +541,8 @@ def _completions(
         for _ in range(request.rows):
             if left <= 0:
                 reason = (
-                    f"prompt of {len(prompt)} tokens does not fit into the context of {served.context} tokens "
-                    "and leaves no room for an answer"
+                    f"prompt of {len(prompt)} tokens does not fit into the context of {served.context} "
+                    "tokens with room for an answer"
                 )
                 found.append(_failed(reason, len(prompt)))
                 continue

@@ -7,7 +7,7 @@ and dark; every label is escaped; each mark says its numbers when it is pointed 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
 from docendo.report.escaping import escaped
@@ -21,9 +21,10 @@ class Point:
 
     x: float
     y: float
-    low: float | None = None
-    high: float | None = None
+    interval: Sequence[float] | None = None
+    """Low and high end."""
     says: str = ""
+    """Shown when it is pointed at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Difference:
 
     name: str
     value: float
-    low: float
-    high: float
+    interval: Sequence[float]
+    """Low and high end."""
     colour: str
     says: str = ""
 
@@ -58,7 +59,8 @@ class Bar:
     name: str
     parts: Sequence[tuple[str, float, str]]
     """(name, amount >= 0, colour)."""
-    says: str = field(default="")
+    says: str = ""
+    """Stands behind the bar; empty: the sum of the parts."""
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -96,27 +98,22 @@ def line_chart(
     Args:
         series: The lines; a point's interval is a bar with ends.
         title: For readers who cannot see it.
-        x_ticks: Places and labels on the x axis; the axis spans them.
+        x_ticks: Places and labels on the x axis; the axis spans them and all points.
         x_label: Under the axis.
         width: Units of the view box.
         height: Units of the view box.
         levels: (name, y, colour) of dashed lines across the whole chart.
     """
-    values = [
-        value
-        for one in series
-        for point in one.points
-        for value in (point.y, point.low, point.high)
-        if value is not None
-    ]
+    values = [value for one in series for point in one.points for value in (point.y, *(point.interval or ()))]
     values += [level[1] for level in levels]
     if not values or not x_ticks:
         return ""
     low, high = _range(min(values), max(values))
     names = [one.name for one in series] + [level[0] for level in levels]
     right = 18 + 7.2 * max((len(name) for name in names), default=0)
-    left, top, bottom = 48.0, 14.0, 46.0 if x_label else 30.0
-    x0, x1 = min(place for place, _ in x_ticks), max(place for place, _ in x_ticks)
+    left, top, bottom = 52.0, 14.0, 46.0 if x_label else 30.0
+    places = [place for place, _ in x_ticks] + [point.x for one in series for point in one.points]
+    x0, x1 = min(places), max(places)
     inset = 14.0  # so that no mark sits on an axis
     wide = width - left - right - 2 * inset
     tall = height - top - bottom
@@ -128,13 +125,12 @@ def line_chart(
         return top + tall * (1 - (value - low) / (high - low))
 
     out = [_open(width, height, title)]
-    for value in ticks(low, high):
+    steps = ticks(low, high)
+    for value in steps:
         y = at_y(value)
+        unit = " %" if value == steps[-1] else ""
         out.append(f'<path class="grid" d="M{left:.1f} {y:.1f}H{width - right:.1f}"/>')
-        out.append(
-            f'<text class="tick" x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{100 * value:g}</text>'
-        )
-    out.append(f'<text class="unit" x="{left - 8:.1f}" y="{top - 3:.1f}" text-anchor="end">%</text>')
+        out.append(_text("tick end", left - 8, y + 4, f"{100 * value:g}{unit}"))
     for place, label in x_ticks:
         out.append(_text("tick middle", at_x(place), height - bottom + 18, label))
     if x_label:
@@ -170,8 +166,8 @@ def _drawn(one: Series, at_x: Place, at_y: Place) -> Iterator[str]:
     for point in one.points:
         x, y = at_x(point.x), at_y(point.y)
         yield f"<g>{_says(point.says)}"
-        if point.low is not None and point.high is not None:
-            a, b = at_y(point.low), at_y(point.high)
+        if point.interval is not None:
+            a, b = (at_y(end) for end in point.interval)
             yield (
                 f'<path class="bar" d="M{x:.1f} {a:.1f}V{b:.1f}'
                 f'M{x - 4:.1f} {a:.1f}h8M{x - 4:.1f} {b:.1f}h8"/>'
@@ -197,15 +193,15 @@ def _end_labels(
         yield _text(f"name c-{colour}", x, max(top, y) + 4, name)
 
 
-def difference_chart(rows: Sequence[Difference], *, title: str, width: int = 620) -> str:
+def difference_chart(rows: Sequence[Difference], *, title: str, width: int = 820) -> str:
     """Draw differences of shares with their intervals, in points, around a line at zero."""
     if not rows:
         return ""
     step, top, bottom, right = 34, 12, 44, 24
     height = top + step * len(rows) + bottom
     left = 24 + 7.2 * max(len(row.name) for row in rows)
-    low = min(0.0, *(row.low for row in rows), *(row.value for row in rows))
-    high = max(0.0, *(row.high for row in rows), *(row.value for row in rows))
+    low = min(0.0, *(row.interval[0] for row in rows), *(row.value for row in rows))
+    high = max(0.0, *(row.interval[1] for row in rows), *(row.value for row in rows))
     pad = max(0.01, 0.05 * (high - low))
     low, high = low - pad, high + pad
 
@@ -223,7 +219,7 @@ def difference_chart(rows: Sequence[Difference], *, title: str, width: int = 620
     out.append(_text("axis middle", middle, height - 6, "difference in accuracy, percentage points"))
     for index, row in enumerate(rows):
         y = top + step * (index + 0.5)
-        a, b = at(row.low), at(row.high)
+        a, b = (at(end) for end in row.interval)
         out.append(
             f'<g class="c-{row.colour}">{_says(row.says)}{_text("name end", left - 14, y + 4, row.name)}'
             f'<path class="bar thick" d="M{a:.1f} {y:.1f}H{b:.1f}'
@@ -233,7 +229,7 @@ def difference_chart(rows: Sequence[Difference], *, title: str, width: int = 620
     return "".join([*out, "</svg>"])
 
 
-def stacked_bars(rows: Sequence[Bar], *, title: str, width: int = 620) -> str:
+def stacked_bars(rows: Sequence[Bar], *, title: str, width: int = 820) -> str:
     """Draw amounts as horizontal bars, all on one scale, each made of parts."""
     most = max((sum(amount for _, amount, _ in row.parts) for row in rows), default=0.0)
     if most <= 0:
@@ -262,7 +258,8 @@ def stacked_bars(rows: Sequence[Bar], *, title: str, width: int = 620) -> str:
 
 
 def _open(width: int, height: int, title: str) -> str:
-    return f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(title)}">'
+    size = f'viewBox="0 0 {width} {height}" width="{width}"'
+    return f'<svg class="chart" {size} role="img" aria-label="{escaped(title)}">'
 
 
 def _text(kind: str, x: float, y: float, text: str) -> str:

@@ -56,6 +56,16 @@ def p_value(value: float) -> str:
     return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}"
 
 
+def bare_p_value(value: float) -> str:
+    """Return a p-value for a column that has its name.
+
+    Example:
+        >>> bare_p_value(0.00001), bare_p_value(0.0312)
+        ('< 0.0001', '0.031')
+    """
+    return p_value(value).removeprefix("p ").removeprefix("= ")
+
+
 def count(number: float) -> str:
     """Return a whole number with separators.
 

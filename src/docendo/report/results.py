@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, cast
 
@@ -24,9 +24,9 @@ ARMS = ("method", "base", "majority", "unverified", "gold")
 ARM_MEANINGS = {
     "method": "what the recipe made",
     "base": "the model it started from",
-    "majority": "the base model's most frequent answer of several",
-    "unverified": "the same recipe on random rows, as many as the method kept",
-    "gold": "the base model trained on the task's own worked solutions",
+    "majority": "the base's most frequent answer",
+    "unverified": "the recipe on as many rows, drawn at random",
+    "gold": "the base trained on the task's own solutions",
 }
 
 
@@ -68,18 +68,15 @@ def result_of(workspace: Workspace, name: str) -> dict[str, Any]:
     return result
 
 
-def report_json(workspace: Workspace, name: str) -> str:
-    """Return ``result.json`` of a run as indented text.
-
-    Raises:
-        UserError: As for `result_of`.
-    """
-    return orjson.dumps(result_of(workspace, name), option=orjson.OPT_INDENT_2).decode()
-
-
 def is_over_seeds(result: Result) -> bool:
     """Whether the result sums up several runs, one a seed."""
     return "runs" in result
+
+
+def seeds_in_words(result: Result) -> str:
+    """Return ``seed 0`` or ``seeds 0, 1, 2``."""
+    seeds = result["seeds"]
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(str(seed) for seed in seeds)}"
 
 
 def finals(result: Result) -> dict[str, list[Entry]]:
@@ -151,6 +148,12 @@ def at_most_k(entries: Sequence[Entry], name: str) -> tuple[int, float] | None:
         return None
     k = max(shared)
     return k, fmean(curve[str(k)] for curve in curves)
+
+
+def shared_k(groups: Iterable[Sequence[Entry]]) -> int | None:
+    """Return the largest k of pass@k that all arms with a curve agree on; None where they differ."""
+    found = {at[0] for entries in groups if (at := at_most_k(entries, "pass_at_k")) is not None}
+    return found.pop() if len(found) == 1 else None
 
 
 def mean_of(entries: Sequence[Entry], name: str) -> float | None:

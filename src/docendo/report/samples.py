@@ -167,7 +167,7 @@ def _rows_where(sealed: Sealed, column: str, wanted: Collection[str], names: Seq
     values = pa.array(sorted(wanted), type=pa.string())
     left = len(wanted)
     for batch in stream(sealed, sorted({column, *names})):
-        chosen = batch.filter(pc.is_in(batch.column(column), value_set=values))
+        chosen = batch.filter(pc.call_function("is_in", [batch.column(column)], pc.SetLookupOptions(values)))
         yield from chosen.to_pylist()
         left -= len(chosen)
         if left <= 0:

@@ -1,10 +1,14 @@
-"""A result as text: verdict, arms, rounds, comparisons, transitions, information, contamination, cost."""
+"""A result as text: verdict, arms, rounds, comparisons, transitions, information, contamination, cost.
+
+And as JSON, for other programs.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import orjson
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -12,10 +16,10 @@ from rich.text import Text
 
 from docendo.report.escaping import visible
 from docendo.report.figures import (
+    bare_p_value,
     count,
     dollars,
     duration,
-    p_value,
     percent,
     percent_interval,
     points,
@@ -37,6 +41,8 @@ from docendo.report.results import (
     result_of,
     rounds,
     rows_learned,
+    seeds_in_words,
+    shared_k,
     sources_in_the_result,
     spread,
     transitions,
@@ -93,6 +99,15 @@ def report_text(workspace: Workspace, name: str, *, width: int = 100, colour: bo
     return render_result(result, width=width, colour=colour, places=places)
 
 
+def report_json(workspace: Workspace, name: str) -> str:
+    """Return ``result.json`` of a run as indented text.
+
+    Raises:
+        UserError: As for `docendo.report.results.result_of`.
+    """
+    return orjson.dumps(result_of(workspace, name), option=orjson.OPT_INDENT_2).decode()
+
+
 def _path(workspace: Workspace, place: str) -> str:
     return str(workspace.path / place)
 
@@ -113,10 +128,8 @@ def result_view(result: Result, *, places: Mapping[str, str] | None = None) -> R
 
 
 def _head(result: Result) -> Text:
-    seeds = result["seeds"]
-    words = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(str(seed) for seed in seeds)}"
     head = Text(visible(result["name"]), style="bold")
-    about = f"  {result['recipe']} on {result['task']}, from {result['model']}, {words}"
+    about = f"  {result['recipe']} on {result['task']}, from {result['model']}, {seeds_in_words(result)}"
     return head.append(visible(about), style="not bold")
 
 
@@ -150,16 +163,10 @@ def _curve(entries: Sequence[Entry], name: str, k: int | None) -> str:
     return percent(found[1]) if found[0] == k else f"{percent(found[1])} (k={found[0]})"
 
 
-def _shared_k(groups: Iterable[Sequence[Entry]]) -> int | None:
-    """Return the k of the heading: what all arms that have a curve agree on."""
-    found = {at[0] for entries in groups if (at := at_most_k(entries, "pass_at_k")) is not None}
-    return found.pop() if len(found) == 1 else None
-
-
 def _arms(result: Result) -> list[RenderableType]:
     arms = finals(result)
     several = is_over_seeds(result)
-    k = _shared_k(arms.values())
+    k = shared_k(arms.values())
     at = f"@{k}" if k else "@k"
     around = "range of seeds" if several else "95 % interval"
     # Seldom other than zero, and then worth a column.
@@ -213,7 +220,7 @@ def _comparisons(result: Result) -> list[RenderableType]:
     p_name = [] if several else ["p (McNemar)"]  # there is one p-value a seed, and the interval says it all
     table = _table("arm", "against", "points", "95 % interval", *p_name, "verdict", left=2)
     for one in result["comparisons"]:
-        p_text = [] if several else [p_value(one["p_value"]).removeprefix("p ").removeprefix("= ")]
+        p_text = [] if several else [bare_p_value(one["p_value"])]
         word = Text(one["verdict"], style=STYLES.get(one["verdict"], ""))
         difference = (points(one["difference"]), points_interval(one["interval"]))
         table.add_row(one["arm"], one["against"], *difference, *p_text, word)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from docendo.core.parts import identity_of
-from docendo.core.protocols import Engine, Format, Request, Sampling
+from docendo.core.protocols import Chunk, Engine, Format, Request, Sampling
 from docendo.core.records import Checkpoint, Completion, Context, Logprobs, Message, Problem, Prompt, Sample
 from docendo.core.seeds import derived_seed, digest_of
 from docendo.core.table import Table
@@ -25,6 +25,11 @@ class Asked:
     engine: Engine
     be_there: Callable[[Checkpoint], None]
     failure_budget: float
+
+    def plan(self, requests: Iterable[Request], how: Sampling | None) -> Iterator[Chunk]:
+        """Cut requests into chunks; engines look into the checkpoint for that, so it must be there."""
+        self.be_there(self.checkpoint)
+        return self.engine.chunks(self.checkpoint, requests, how)
 
 
 def sampling(
@@ -76,7 +81,7 @@ def sampling(
 
     return key, EngineWork(
         requests=requests,
-        plan=lambda all_requests: asked.engine.chunks(checkpoint, all_requests, how),
+        plan=lambda all_requests: asked.plan(all_requests, how),
         answer=answer,
         journaled=_journaled_completion,
         rows=rows,
@@ -169,7 +174,7 @@ def scoring(
 
     return key, EngineWork(
         requests=requests,
-        plan=lambda all_requests: asked.engine.chunks(checkpoint, all_requests, None),
+        plan=lambda all_requests: asked.plan(all_requests, None),
         answer=answer,
         journaled=journaled,
         rows=rows,

@@ -17,7 +17,7 @@ import orjson
 _SCHEMA = """
 create table if not exists facts(name text primary key, value blob not null);
 create table if not exists plan(place integer primary key, chunk text unique not null, requests blob not null,
-                                state text not null);
+                                state text not null, failed integer not null default 0);
 create table if not exists rows(position integer primary key, payload blob not null);
 """
 
@@ -60,13 +60,13 @@ class Journal:
         """Whether the whole plan has been written."""
         return self.fact("planned") is True
 
-    def write_plan(self, chunks: Iterable[tuple[str, Sequence[int]]]) -> None:
-        """Write all chunks at once: each its id and the indices of its requests."""
+    def write_plan(self, chunks: Iterable[tuple[str, Sequence[Any]]]) -> None:
+        """Write all chunks at once: each its id and what names its requests, as JSON values."""
         with self._db:
             self._db.execute("begin")
             self._db.execute("delete from plan")
             self._db.executemany(
-                "insert into plan values (?, ?, ?, 'open')",
+                "insert into plan values (?, ?, ?, 'open', 0)",
                 (
                     (place, chunk, orjson.dumps(list(requests)))
                     for place, (chunk, requests) in enumerate(chunks)
@@ -74,26 +74,35 @@ class Journal:
             )
             self._db.execute("insert or replace into facts values ('planned', ?)", (orjson.dumps(True),))
 
-    def open_chunks(self) -> list[tuple[str, list[int]]]:
+    def open_chunks(self) -> list[tuple[str, list[Any]]]:
         """Return the chunks that are not done, in the plan's order."""
         found = self._db.execute("select chunk, requests from plan where state = 'open' order by place")
         return [(chunk, orjson.loads(requests)) for chunk, requests in found]
 
-    def halve(self, chunk: str, halves: Sequence[tuple[str, Sequence[int]]]) -> None:
+    def halve(self, chunk: str, halves: Sequence[tuple[str, Sequence[Any]]]) -> None:
         """Replace a chunk by its halves; they go to the end of the plan."""
         with self._db:
             self._db.execute("begin")
             self._db.execute("update plan set state = 'halved' where chunk = ?", (chunk,))
             last = self._db.execute("select max(place) from plan").fetchone()[0]
             self._db.executemany(
-                "insert into plan values (?, ?, ?, 'open')",
+                "insert into plan values (?, ?, ?, 'open', 0)",
                 (
                     (last + 1 + number, half, orjson.dumps(list(requests)))
                     for number, (half, requests) in enumerate(halves)
                 ),
             )
 
-    def finish(self, chunk: str, rows: Iterable[tuple[int, Any]]) -> None:
+    def halved(self) -> list[str]:
+        """Return the chunks that were cut in two, now or before a restart, in the plan's order."""
+        found = self._db.execute("select chunk from plan where state = 'halved' order by place")
+        return [chunk for (chunk,) in found]
+
+    def failed(self) -> dict[str, int]:
+        """Return how many rows failed in each finished chunk that has such rows."""
+        return dict(self._db.execute("select chunk, failed from plan where state = 'done' and failed > 0"))
+
+    def finish(self, chunk: str, rows: Iterable[tuple[int, Any]], *, failed: int = 0) -> None:
         """Write a chunk's rows, each with its position, and that it is done. Durable on return."""
         with self._db:
             self._db.execute("begin")
@@ -101,7 +110,7 @@ class Journal:
                 "insert or replace into rows values (?, ?)",
                 ((position, orjson.dumps(values)) for position, values in rows),
             )
-            self._db.execute("update plan set state = 'done' where chunk = ?", (chunk,))
+            self._db.execute("update plan set state = 'done', failed = ? where chunk = ?", (failed, chunk))
 
     def reopen(self, chunks: Iterable[str]) -> None:
         """Mark chunks as not done, so that they are asked again."""

@@ -141,10 +141,7 @@ class Lineage:
             self._checkpoint(start, depth - 1) if start in self.trained else Origin("model", start, "base")
         )
         by_stage = self._parents(sealed)
-        samples = tuple(
-            self.backwards("stage", self.stages[name], depth=depth - 1)
-            for name in by_stage
-        )
+        samples = tuple(self.backwards("stage", self.stages[name], depth=depth - 1) for name in by_stage)
         counted = ", ".join(f"{count:,} from {name}" for name, count in by_stage.items())
         rows = Origin("rows", sealed.name, f"{sealed.rows:,} training rows: {counted or 'gold'}", samples)
         says = f"epoch {epoch['epoch']}, loss {epoch['train_loss']:.4f}, made by {sealed.name}"

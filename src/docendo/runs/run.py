@@ -173,10 +173,12 @@ class Run:
 
     def rounds(self, count: int) -> Iterator[int]:
         """Count rounds from 1, so that the stages of each are labelled with it."""
-        for number in range(1, count + 1):
-            self.round = number
-            yield number
-        self.round = 0
+        try:
+            for number in range(1, count + 1):
+                self.round = number
+                yield number
+        finally:  # also where the recipe leaves the loop early
+            self.round = 0
 
     def _limit(self, split: str) -> int | None:
         limits = {
@@ -235,7 +237,7 @@ class Run:
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-            max_new_tokens=max_new_tokens or self.settings.max_new_tokens,
+            max_new_tokens=self.settings.max_new_tokens if max_new_tokens is None else max_new_tokens,
             stop=getattr(shape, "stop", ()),
             logprobs=logprobs,
         )
@@ -361,8 +363,8 @@ class Run:
             asked.setdefault(split, set()).add(problem_id)
         if "test" in asked and not may_see_test:
             raise GoldAccessError(
-                "verify was given samples of the test split, whose gold answers are for `evaluate` alone",
-                hint="use `run.evaluate`, or a verifier that needs no gold answer",
+                f"{verb} was given samples of the test split, whose gold answers are for `evaluate` on it alone",
+                hint='use `run.evaluate(..., on="test")`, or a verifier that needs no gold answer',
             )
         labels: dict[str, Label] = {}
         for split, ids in asked.items():
@@ -503,24 +505,24 @@ class Run:
         if isinstance(what, Model):
             problems = self.problems(on)
             draws = n if n is not None else (self.settings.evaluation_samples if on == "test" else 0)
-            greedy = self._judged(self.sample(what, problems, name=label), label)
+            greedy = self._judged(self.sample(what, problems, name=label), label, on)
             sampled = None
             if draws:
                 temperature = self.settings.evaluation_temperature
                 drawn = self.sample(what, problems, draws, temperature=temperature, name=f"{label}-sampled")
-                sampled = self._judged(drawn, f"{label}-sampled")
+                sampled = self._judged(drawn, f"{label}-sampled", on)
         else:
-            greedy, sampled = self._judged(what, label), None
+            greedy, sampled = self._judged(what, label, on), None
         evaluation = Evaluation(self.arm, self.round, on, model, greedy, sampled)
         self.evaluations.append(evaluation)
         return evaluation
 
-    def _judged(self, samples: Table[Sample], name: str) -> Table[Sample]:
+    def _judged(self, samples: Table[Sample], name: str, on: str) -> Table[Sample]:
         verifier = self.task.verifier
         sources = samples.sources | {verifier.source}
         if not samples.is_known:
             return self.unknown("evaluate", f"{name}-verdict", samples.bound, sources, samples)
-        labels = self._labels_for(samples, verifier, "evaluate", may_see_test=True)
+        labels = self._labels_for(samples, verifier, "evaluate", may_see_test=on == "test")
         key = StageKey("evaluate", self._verify_asked(samples, verifier, labels))
         judged = Judgements(samples, verifier, labels)
         sealed = self._stage(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import platform
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -187,33 +188,21 @@ def _worked(
         workspace.watcher.says(f"{place.label} goes on under other versions of {', '.join(changed)}")
         journal.remember("continued_under", versions())
     requests = list(work.requests())
+    parts = _Parts(requests)
     if not journal.is_planned:
-        number = {request.position: index for index, request in enumerate(requests)}
-        journal.write_plan(
-            (chunk.id, [number[request.position] for request in chunk.requests])
-            for chunk in work.plan(requests)
-        )
-    number = {request.position: index for index, request in enumerate(requests)}
-    open_chunks = [
-        Chunk(name, tuple(requests[index] for index in indices)) for name, indices in journal.open_chunks()
-    ]
+        journal.write_plan((chunk.id, parts.named(chunk)) for chunk in work.plan(requests))
+    open_chunks = [Chunk(name, parts.of(named)) for name, named in journal.open_chunks()]
     watcher = workspace.watcher
     done = journal.count()
     watcher.stage_begins(place.label, rows=work.total, done=done, unit="rows")
-    failed: list[str] = []
-    failed_rows = 0
-    halved: list[str] = []
+    failed = journal.failed()  # also those from before a restart
     if open_chunks:
         for event in work.answer(open_chunks):
             if isinstance(event, Halved):
                 journal.halve(
                     event.chunk.id,
-                    [
-                        (half.id, [number[request.position] for request in half.requests])
-                        for half in event.halves
-                    ],
+                    [(half.id, parts.named(half)) for half in event.halves],
                 )
-                halved.append(event.chunk.id)
                 watcher.says(f"{place.label}: a batch of {event.chunk.rows} was halved ({event.reason})")
                 continue
             values = [work.journaled(result) for result in event.results]
@@ -222,27 +211,57 @@ def _worked(
                 for request in event.chunk.requests
                 for offset in range(request.rows)
             ]
-            journal.finish(event.chunk.id, zip(positions, values, strict=True))
             broken = sum(1 for one in values if work.has_failed(one))
+            journal.finish(event.chunk.id, zip(positions, values, strict=True), failed=broken)
             if broken:
-                failed.append(event.chunk.id)
-                failed_rows += broken
-                _check_budget(journal, place, work, failed, failed_rows, values)
+                failed[event.chunk.id] = broken
+                _check_budget(journal, place, work, failed, values)
             watcher.stage_advances(
                 rows=len(values),
                 tokens=sum(work.tokens(one)[1] for one in values),
             )
-    return _sealed_from_journal(workspace, key, place, work, folder, journal, started, halved)
+    return _sealed_from_journal(workspace, key, place, work, folder, journal, started)
+
+
+class _Parts:
+    """Name the requests of a chunk by numbers that survive a restart, and find them again.
+
+    An engine may cut a request of many samples; a part is named by the request's index, the number of its
+    first sample within it, and how many samples it has.
+    """
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._requests = requests
+        self._positions = [request.position for request in requests]
+
+    def named(self, chunk: Chunk) -> list[tuple[int, int, int]]:
+        """Return (index, first sample, samples) for each request of a chunk."""
+        named: list[tuple[int, int, int]] = []
+        for part in chunk.requests:
+            index = bisect_right(self._positions, part.position) - 1
+            named.append((index, part.position - self._positions[index], len(part.seeds)))
+        return named
+
+    def of(self, named: Iterable[Sequence[int]]) -> tuple[Request, ...]:
+        """Return the requests that were named."""
+        found: list[Request] = []
+        for index, first, count in named:
+            request = self._requests[index]
+            if count < len(request.seeds):
+                seeds = request.seeds[first : first + count]
+                request = replace(request, position=request.position + first, seeds=seeds)
+            found.append(request)
+        return tuple(found)
 
 
 def _check_budget(
     journal: Journal,
     place: Place,
     work: EngineWork,
-    failed: Sequence[str],
-    failed_rows: int,
+    failed: Mapping[str, int],
     values: Sequence[Sequence[Any]],
 ) -> None:
+    failed_rows = sum(failed.values())
     if failed_rows > work.failure_budget * work.total:
         journal.reopen(failed)  # asked again by the next try, not believed
         example = next(one for one in values if work.has_failed(one))
@@ -260,7 +279,6 @@ def _sealed_from_journal(
     folder: Path,
     journal: Journal,
     started: float,
-    halved: Sequence[str],
 ) -> Sealed:
     writer = RowsWriter(key.kind, folder / "rows.parquet")
     try:
@@ -277,8 +295,8 @@ def _sealed_from_journal(
         cost.generated_tokens += generated
         cost.usd += usd
     more: dict[str, Any] = dict(work.facts)
-    if halved:
-        more["halved"] = list(halved)
+    if halved := journal.halved():
+        more["halved"] = halved
     if (continued := journal.fact("continued_under")) is not None:
         more["continued_under"] = continued
     if writer.rows != work.total:

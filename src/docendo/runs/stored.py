@@ -166,7 +166,7 @@ class RowsWriter:
         self._path.unlink(missing_ok=True)
 
 
-def stream(sealed: Sealed, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def stream(sealed: Sealed, columns: Sequence[str] | None = None) -> Iterator[Any]:
     """Yield a stage's rows in blocks, of the named columns where given.
 
     Raises:
@@ -293,7 +293,9 @@ class Beside(Table[Any]):
         return self.sealed.rows
 
     def _compute_digest(self) -> str:
-        return digest_of([self.sealed.kind, self.rows.digest, self.sealed.digest])
+        # The name and source stand in the rows too: two verdicts under exchanged names are other rows.
+        told = [getattr(self, "name", ""), getattr(self, "source", "")]
+        return digest_of([self.sealed.kind, *told, self.rows.digest, self.sealed.digest])
 
     def __iter__(self) -> Iterator[Any]:
         own = (

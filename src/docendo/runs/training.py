@@ -181,7 +181,7 @@ def _trained(
             )
         )
         _publish(epochs, final)
-        shutil.rmtree(growing)
+    shutil.rmtree(growing, ignore_errors=True)  # here: a kill between the two lines must not leave it
     made = orjson.loads((final / "train.json").read_bytes())
     return sealed_record(
         place,

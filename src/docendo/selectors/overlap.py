@@ -56,7 +56,8 @@ class Overlap:
         for split, texts in questions.items():
             for text in texts:
                 words = words_of(text)
-                exact.setdefault(" ".join(words), split)
+                if words:  # else every blank line would be found
+                    exact.setdefault(" ".join(words), split)
                 for run in _runs(words, size):
                     runs.setdefault(run, split)
         vocabulary = frozenset(word for run in runs for word in run)

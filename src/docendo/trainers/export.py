@@ -112,7 +112,9 @@ class Probe:
         """Return the logits of the sequences, one behind the other: [token, vocabulary]."""
         with torch.inference_mode():
             device = next(model.parameters()).device
-            return torch.cat([model(input_ids=ids[None].to(device), use_cache=False).logits[0] for ids in self.sequences])
+            return torch.cat(
+                [model(input_ids=ids[None].to(device), use_cache=False).logits[0] for ids in self.sequences]
+            )
 
     def generations(self, model: Any) -> Tensor:
         """Return what the model goes on with after each prompt, greedily: [prompt, token]."""
@@ -125,11 +127,17 @@ class Probe:
             ids[row, width - len(prompt) :] = prompt
             attended[row, width - len(prompt) :] = 1
         settings = GenerationConfig(
-            max_new_tokens=_COMPARED_TOKENS, do_sample=False, pad_token_id=self.pad_id, eos_token_id=None, bos_token_id=None
+            max_new_tokens=_COMPARED_TOKENS,
+            do_sample=False,
+            pad_token_id=self.pad_id,
+            eos_token_id=None,
+            bos_token_id=None,
         )
         device = next(model.parameters()).device
         with torch.inference_mode():
-            made = model.generate(input_ids=ids.to(device), attention_mask=attended.to(device), generation_config=settings)
+            made = model.generate(
+                input_ids=ids.to(device), attention_mask=attended.to(device), generation_config=settings
+            )
         return made[:, width:]
 
 

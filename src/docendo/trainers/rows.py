@@ -120,7 +120,10 @@ class Rows:
             ids=torch.from_numpy(ids),
             learned=torch.from_numpy(learned),
             weights=torch.from_numpy(self.weights[rows].astype(np.float32)),
-            numbers={name: torch.from_numpy(column[rows].astype(np.float32)) for name, column in self.numbers.items()},
+            numbers={
+                name: torch.from_numpy(column[rows].astype(np.float32))
+                for name, column in self.numbers.items()
+            },
             per_token={name: self._per_token(column, rows) for name, column in self.per_token.items()},
         )
 
@@ -171,7 +174,9 @@ def read_rows(path: Path, objective: Objective, tokenizer: Tokenizer, limits: Li
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"cannot read training rows {path}: {error}", hint="expected a Parquet file") from error
+        raise DataError(
+            f"cannot read training rows {path}: {error}", hint="expected a Parquet file"
+        ) from error
     with file:
         there = set(file.schema_arrow.names)
         needed = ("prompt", *objective.texts, *objective.numbers, *objective.per_token)
@@ -213,9 +218,13 @@ class _Collector:
         prompts = [self._messages(row, place) for place, row in enumerate(rows, start=self.seen)]
         prompt_ids = self.tokenizer.prompts_ids(prompts)
         texts = [list(self._completions(rows, prompts, text)) for text in self.objective.texts]
-        for place, (row, before, *after) in enumerate(zip(rows, prompt_ids, *texts, strict=True), start=self.seen):
+        for place, (row, before, *after) in enumerate(
+            zip(rows, prompt_ids, *texts, strict=True), start=self.seen
+        ):
             if not before:
-                raise self._fault(place, row, "its prompt has no token, so nothing stands before the first one")
+                raise self._fault(
+                    place, row, "its prompt has no token, so nothing stands before the first one"
+                )
             self._add(place, row, before, after)
         self.seen += len(rows)
 
@@ -230,7 +239,9 @@ class _Collector:
                 name: np.frombuffer(values, dtype=np.float64).reshape(count, -1 if count else 1)
                 for name, values in self.numbers.items()
             },
-            per_token={name: np.frombuffer(values, dtype=np.float64) for name, values in self.per_token.items()},
+            per_token={
+                name: np.frombuffer(values, dtype=np.float64) for name, values in self.per_token.items()
+            },
             texts=len(self.objective.texts),
             pad_id=self.tokenizer.pad_id,
             dropped={reason: count for reason, count in self.dropped.items() if count},
@@ -264,7 +275,9 @@ class _Collector:
         value, prefix = row[text], row.get("prefix") or ""
         if not isinstance(value, str):
             if not value or len(value) != 1 or value[0].get("role") != "assistant":
-                raise self._fault(place, row, f"its {text} is {_short(value)}; expected one assistant message")
+                raise self._fault(
+                    place, row, f"its {text} is {_short(value)}; expected one assistant message"
+                )
             value = value[0].get("content") or ""
         if not value.startswith(prefix):
             raise self._fault(
@@ -297,7 +310,9 @@ class _Collector:
                     hint="were the samples drawn from a model with another tokenizer?",
                 )
         numbers = {name: self._numbers(place, row, name) for name in self.objective.numbers}
-        per_token = {name: self._per_token(place, row, name, len(after[0])) for name in self.objective.per_token}
+        per_token = {
+            name: self._per_token(place, row, name, len(after[0])) for name in self.objective.per_token
+        }
         if weight == 0:
             self.dropped[WEIGHTLESS] += 1
             return
@@ -318,14 +333,18 @@ class _Collector:
         values = row[name] if isinstance(row[name], list) else [row[name]]
         width = self.widths.setdefault(name, len(values))
         if len(values) != width or not all(value is not None and math.isfinite(value) for value in values):
-            raise self._fault(place, row, f"its {name} is {_short(row[name])}; expected finite numbers, {width} of them")
+            raise self._fault(
+                place, row, f"its {name} is {_short(row[name])}; expected finite numbers, {width} of them"
+            )
         return values
 
     def _per_token(self, place: int, row: dict[str, Any], name: str, count: int) -> list[float]:
         values = row[name]
         if values is None or len(values) != count or not all(map(math.isfinite, values)):
             raise self._fault(
-                place, row, f"its {name} is {_short(values)}; expected a finite number for each of {count} learned tokens"
+                place,
+                row,
+                f"its {name} is {_short(values)}; expected a finite number for each of {count} learned tokens",
             )
         return values
 

@@ -130,7 +130,9 @@ class StateFolder:
                 continue
             folder = self.folder / f"epoch-{epoch}"
             files: dict[str, str] = record.pop("files")
-            if all((folder / name).is_file() and digest_of_file(folder / name) == files[name] for name in files):
+            if all(
+                (folder / name).is_file() and digest_of_file(folder / name) == files[name] for name in files
+            ):
                 found[epoch] = TrainedEpoch(folder=folder, **record)
             else:
                 logger.warning("the checkpoint %s is damaged; it is made again", folder.name)
@@ -178,7 +180,9 @@ class StateFolder:
                 else:
                     logger.warning("the saved state %s is damaged; going back to an earlier one", path.stem)
             except (OSError, SafetensorError, TypeError) as error:
-                logger.warning("the saved state %s is damaged (%s); going back to an earlier one", path.stem, error)
+                logger.warning(
+                    "the saved state %s is damaged (%s); going back to an earlier one", path.stem, error
+                )
             path.unlink(missing_ok=True)  # another process of the training may have been first
         return None
 

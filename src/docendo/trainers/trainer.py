@@ -84,7 +84,9 @@ class AccelerateTrainer:
         if self.device == "auto":
             self.device = "cuda" if _has_cuda() else "cpu"
         elif self.device == "cuda" and not _has_cuda():
-            raise SettingError("device is 'cuda', but torch finds no CUDA device", hint="use device auto or cpu")
+            raise SettingError(
+                "device is 'cuda', but torch finds no CUDA device", hint="use device auto or cpu"
+            )
         if self.precision == "auto":
             self.precision = "bfloat16" if self.device == "cuda" else "float32"
         from docendo.trainers.schedule import ORDER_RULE
@@ -147,7 +149,9 @@ class AccelerateTrainer:
                 yield finished[epoch]
                 continue
             if training is None:
-                training = _Training(self, start, rows, loss, optimizer, epochs, seed, folder, held_out, report)
+                training = _Training(
+                    self, start, rows, loss, optimizer, epochs, seed, folder, held_out, report
+                )
                 training.begin(asked, begun, first_epoch=epoch)
             trained = training.through(epoch)
             if not any(later not in finished for later in range(epoch + 1, epochs + 1)):
@@ -192,7 +196,9 @@ class _Training:
         if self.held_out is not None and not len(self.held_out):
             raise NothingToLearn(f"no held-out row is left of {held_out}")
         if self.rows.dropped:
-            logger.warning("%d rows are learned from; left out: %s", len(self.rows), _counted(self.rows.dropped))
+            logger.warning(
+                "%d rows are learned from; left out: %s", len(self.rows), _counted(self.rows.dropped)
+            )
         self.steps_per_epoch = math.ceil(len(self.rows) / optimizer.batch_rows)
         self.state = StateFolder(folder)
         self.sums = Sums()
@@ -233,12 +239,15 @@ class _Training:
         """Go on with what a training was begun with; say where that is not what was asked or is there."""
         if differing := [name for name in ("rows", "held_out", "processes") if begun[name] != noted[name]]:
             raise StageError(
-                f"{self.folder} was begun with other {' and '.join(differing)}", hint="train into an empty folder"
+                f"{self.folder} was begun with other {' and '.join(differing)}",
+                hint="train into an empty folder",
             )
         for name in ("threads", "device", "versions"):
             if begun[name] != noted[name]:
                 what = "going on with the former" if name == "threads" else "its last bits may differ"
-                logger.warning("training was begun with %s %s, now %s: %s", name, begun[name], noted[name], what)
+                logger.warning(
+                    "training was begun with %s %s, now %s: %s", name, begun[name], noted[name], what
+                )
         return dict(begun)
 
     def _build(self) -> None:
@@ -357,7 +366,9 @@ class _Training:
             last = place == len(parts) - 1
             with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
                 with self._autocast():
-                    value = self.objective.numerator(self.loss, self.model, part.to(accelerator.device), progress)
+                    value = self.objective.numerator(
+                        self.loss, self.model, part.to(accelerator.device), progress
+                    )
                 # Gradients of processes are averaged; what is wanted is their sum.
                 accelerator.backward(value * (accelerator.num_processes / total))
             numerator += value.item()

@@ -18,6 +18,7 @@ import sys
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -152,11 +153,16 @@ class MathPool:
         else:
             for job in mine:
                 self._settle(job, _closed())
+        finally:
+            if worker is not None:
+                worker.leave()
 
     def _take(self, mine: deque[_Job]) -> bool:
-        """Fill ``mine`` up to a fair share of what waits. False: the pool was closed."""
-        while True:
-            # Wait only with empty hands; leave the other workers their share.
+        """Fill an empty ``mine`` with a fair share of what waits. False: the pool was closed."""
+        if self._is_closed:
+            return False
+        # What is left of a batch goes alone: its first pair may be the one that its worker died of.
+        while not mine:
             share = min(BATCH, 1 + self._jobs.qsize() // self.workers)
             while len(mine) < share:
                 try:
@@ -167,8 +173,7 @@ class MathPool:
                     return False
                 if self._is_wanted(job):
                     mine.append(job)
-            if mine:
-                return True
+        return True
 
     def _answer(self, worker: _Worker, mine: deque[_Job]) -> bool:
         """Work off the batch; what is not answered stays in it. False: the worker is of no more use."""
@@ -206,32 +211,59 @@ class _Zygote:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
 
     def fork(self) -> tuple[int, Connection]:
         """Return process id and connection of a new worker."""
-        ours, theirs = socket.socketpair()
-        with theirs, self._lock:
-            control = self._started()
-            socket.send_fds(control, [b"F"], [theirs.fileno()])
-            reply = control.recv(4)
-        if len(reply) != 4:
-            raise DocendoError("the process that math workers are forked from has ended")
-        return struct.unpack("!i", reply)[0], Connection(ours.detach())
+        with self._lock:
+            try:
+                return self._forked()
+            except (EOFError, OSError):
+                if self._is_closed:
+                    raise _closed() from None
+                # Somebody killed it, and its workers with it. A second time is no accident.
+                self._drop()
+                return self._forked()
 
     def kill(self, pid: int) -> None:
         """Kill a worker and wait until it is gone."""
         with self._lock:
-            if self._control is not None:
+            if self._control is None:
+                return
+            # Where that fails it is gone itself; the next fork finds out.
+            with suppress(OSError):
                 self._control.sendall(b"K" + struct.pack("!i", pid))
                 self._control.recv(1)
+
+    def _forked(self) -> tuple[int, Connection]:
+        control = self._started()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            socket.send_fds(control, [b"F"], [theirs.fileno()])
+            reply = control.recv(4)
+            if len(reply) != 4:
+                raise EOFError
+            return struct.unpack("!i", reply)[0], Connection(ours.detach())
+
+    def _drop(self) -> None:
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def close(self) -> None:
         """End it and all its workers."""
         # Without the lock: a thread that waits for a reply holds it, and shutting down is what wakes it.
+        self._is_closed = True
         control, self._control = self._control, None
         if control is not None:
             control.shutdown(socket.SHUT_RDWR)
             control.close()
+        elif self._process is not None:
+            # Still loading, so there are no workers that it would have to end.
+            self._process.kill()
         if self._process is not None:
             self._process.wait(timeout=10)
 
@@ -241,6 +273,8 @@ class _Zygote:
             self._control.close()
 
     def _started(self) -> socket.socket:
+        if self._is_closed:
+            raise _closed()
         if self._control is not None:
             return self._control
         ours, theirs = socket.socketpair()
@@ -266,10 +300,12 @@ class _Zygote:
             reply = ours.recv(500)
         except TimeoutError:
             reply = b"it did not start in time"
-        if reply != b"ready":
+        if reply != b"ready" or self._is_closed:
             ours.close()
             self._process.kill()
             self._process.wait()
+            if self._is_closed:
+                raise _closed()
             why = reply.decode(errors="replace") or "it ended at once"
             raise DocendoError(f"math-verify could not be loaded: {why}", hint="pip install math-verify")
         ours.settimeout(None)
@@ -296,8 +332,12 @@ class _Worker:
         return self._connection.recv_bytes(64).decode()
 
     def kill(self) -> None:
-        self._connection.close()
+        self.leave()
         self._zygote.kill(self._pid)
+
+    def leave(self) -> None:
+        # It ends by itself when it finds nobody at the other side.
+        self._connection.close()
 
 
 _POOLS: dict[tuple[float, int], MathPool] = {}

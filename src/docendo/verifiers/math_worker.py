@@ -10,6 +10,7 @@ id is killed twice.
 # pyright: basic
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -23,27 +24,37 @@ from multiprocessing.connection import Connection
 
 def zygote(control: socket.socket, memory_bytes: int) -> None:
     """Serve orders until the other side is gone; then end every worker."""
+    # Whoever started us may have it ignored, and then nobody can wait for a child.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     workers: set[int] = set()
-    while True:
-        order, descriptors, _, _ = socket.recv_fds(control, 5, 1)
-        if not order:
-            break
-        if order[:1] == b"F":
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                work(Connection(descriptors[0]), memory_bytes)
-                os._exit(0)
-            os.close(descriptors[0])
-            workers.add(pid)
-            control.sendall(struct.pack("!i", pid))
-        else:
-            (pid,) = struct.unpack("!i", order[1:5])
+    try:
+        while True:
+            order, descriptors, _, _ = socket.recv_fds(control, 5, 1)
+            if not order:
+                break
+            if order[:1] == b"F":
+                pid = os.fork()
+                if pid == 0:
+                    control.close()
+                    try:
+                        work(Connection(descriptors[0]), memory_bytes)
+                    finally:
+                        # Never back into this loop, which is the parent's.
+                        os._exit(0)
+                workers.add(pid)
+                os.close(descriptors[0])
+                control.sendall(struct.pack("!i", pid))
+            else:
+                (pid,) = struct.unpack("!i", order[1:5])
+                # A worker of an earlier zygote died with it, and its number may be somebody else's by now.
+                if pid in workers:
+                    workers.discard(pid)
+                    end(pid)
+                control.sendall(b"k")
+    finally:
+        # The other side may be gone in the middle of an order.
+        for pid in workers:
             end(pid)
-            workers.discard(pid)
-            control.sendall(b"k")
-    for pid in workers:
-        end(pid)
 
 
 def end(pid: int) -> None:
@@ -56,13 +67,27 @@ def work(connection: Connection, memory_bytes: int) -> None:
     """Answer batches of pairs, one message for each pair, until the other side is gone."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # Die with the zygote, whatever kills it (PR_SET_PDEATHSIG): nobody else would end a pair that hangs.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     while True:
         try:
             batch = json.loads(connection.recv_bytes())
         except (EOFError, OSError):
             return
         for left, right in batch:
-            connection.send_bytes(finding(left, right).encode())
+            found = finding(left, right)
+            # math-verify takes an error inside it, lack of memory too, for a difference.
+            if found == "different" and peak_bytes() > memory_bytes // 2:
+                found = "memory"
+            connection.send_bytes(found.encode())
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The one unit that differs: bytes on macOS, kilobytes elsewhere.
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def finding(left: str, right: str) -> str:

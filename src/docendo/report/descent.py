@@ -1,4 +1,4 @@
-"""Where a checkpoint came from: training rows, the samples they were made of, who wrote those, down to the base."""
+"""Where a checkpoint came from: training rows, the samples in them, who wrote those, down to the base."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Generation:
     """Digests of the checkpoints that wrote the samples among them."""
 
 
-def lineage(workspace: Workspace, result: Mapping[str, Any]) -> list[Generation]:
+def descent(workspace: Workspace, result: Mapping[str, Any]) -> list[Generation]:
     """Return the line of descent of what a run returned, from the end to the base.
 
     Args:
@@ -52,8 +52,8 @@ def lineage(workspace: Workspace, result: Mapping[str, Any]) -> list[Generation]
         result: The result of one seed.
 
     Returns:
-        One Generation for each checkpoint, the returned one first, each before those it came from. A checkpoint
-        that no train stage of the run made stands as a base.
+        One Generation for each checkpoint, the returned one first, each before those it came from. A
+        checkpoint that no train stage of the run made stands as a base.
     """
     entries: dict[str, Mapping[str, Any]] = {}
     for entry in result.get("stages", ()):
@@ -94,13 +94,13 @@ def lineage(workspace: Workspace, result: Mapping[str, Any]) -> list[Generation]
             continue
         seen.add(digest)
         if digest not in makers:
-            out.append(Generation(digest, names.get(digest, "")))
+            out.append(Generation(digest, names.get(digest) or ""))
             continue
         made, epoch = makers[digest]
         entry = entries[made.name]
         generation = Generation(
             checkpoint=digest,
-            name=names.get(digest, entry["place"]),
+            name=names.get(digest) or str(entry["place"]),
             training=_ancestor(made, entry["place"]),
             epoch=epoch["epoch"],
             epochs=made.record["epochs"],

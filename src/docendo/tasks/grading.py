@@ -1,0 +1,190 @@
+"""Verdicts on completions that are already there: ``docendo grade TASK FILE``."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+
+from docendo.core.errors import DataError, UnknownNameError
+from docendo.core.protocols import Format, Task
+from docendo.core.records import Label, Outcome, Problem, Prompt, Sample
+from docendo.metrics.intervals import Interval, wilson_interval
+from docendo.tasks.files import BadRow, read_rows
+from docendo.tasks.options import TaskOptions
+from docendo.tasks.rows import CANDIDATES, Columns, Origin, normalised_question
+
+KEPT_FAULTS = 1000
+"""Bad rows that are kept with their reasons; all are counted."""
+
+
+@dataclass(slots=True)
+class Grading:
+    """What came of grading a file."""
+
+    outcomes: Counter[str] = field(default_factory=Counter[str])
+    """Graded rows by outcome."""
+    n_bad: int = 0
+    """Rows that could not be graded."""
+    bad_rows: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    """Number of the line, or of the row where a file has no lines, and why; the first `KEPT_FAULTS`."""
+    gold_from_task: int = 0
+    """Graded rows without a gold answer of their own, for which the task's was taken."""
+
+    @property
+    def graded(self) -> int:
+        """How many rows were graded."""
+        return self.outcomes.total()
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the graded rows that are correct."""
+        return self.outcomes[Outcome.CORRECT.value] / self.graded
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % Wilson interval of the accuracy, with rows taken as independent."""
+        return wilson_interval(self.outcomes[Outcome.CORRECT.value], self.graded)
+
+
+def grade(
+    task: Task,
+    path: Path,
+    output: TextIO | None = None,
+    *,
+    completion_column: str = "completion",
+    answer_column: str = "answer",
+    format: str = "default",
+) -> Grading:
+    """Read and judge the completions of a file, row by row, in memory that does not grow with it.
+
+    The gold answer of a row stands in its ``answer_column``. Where the row has none it is the task's, found by the
+    row's id, else by its question; the columns of these are called as `docendo.tasks.rows` says. Only then are
+    the task's rows read.
+
+    Args:
+        task: Its Format reads answers, its Verifier decides.
+        path: Rows in any form that `docendo.tasks.files` reads; JSON Lines, CSV and Parquet are streamed.
+        output: Gets one JSON object a graded row, in the order of the file: ``id``, ``answer``, ``verdict``,
+            ``reason``. The id is the row's own, else the problem's, else the number of the row.
+        completion_column: Column of the model's text. A prefilled trigger may be part of it or not.
+        answer_column: Column of the gold answer; GSM8K's ``... #### 72`` is understood.
+        format: Which of the task's Formats reads.
+
+    Returns:
+        Counts and bad rows.
+
+    Raises:
+        DataError: The file cannot be read, or no row of it could be graded.
+        UnknownNameError: The task has no such Format.
+    """
+    if format not in task.formats:
+        raise UnknownNameError.of(f"format of task {task.name}", format, task.formats)
+    reader = _Reader(task, task.formats[format], completion_column, answer_column)
+    grading = Grading()
+    # A Verifier may read ahead, so what it was handed waits here for its verdict.
+    waiting: deque[tuple[Sample, bool]] = deque()
+
+    def pairs() -> Iterator[tuple[Sample, Label]]:
+        for row in read_rows(path):
+            try:
+                if isinstance(row, BadRow):
+                    raise DataError(row.reason)
+                sample, label, is_own = reader.pair(row.values, row.origin)
+            except DataError as fault:
+                grading.n_bad += 1
+                if len(grading.bad_rows) < KEPT_FAULTS:
+                    grading.bad_rows.append(
+                        (row.origin.number, fault.message.removeprefix(f"{row.origin}: "))
+                    )
+                continue
+            waiting.append((sample, is_own))
+            yield sample, label
+
+    for verdict in task.verifier.verdicts(pairs()):
+        sample, is_own = waiting.popleft()
+        grading.outcomes[verdict.outcome.value] += 1
+        grading.gold_from_task += not is_own
+        if output is not None:
+            graded = {
+                "id": sample.id,
+                "answer": sample.answer,
+                "verdict": verdict.outcome.value,
+                "reason": verdict.reason,
+            }
+            output.write(orjson.dumps(graded, option=orjson.OPT_APPEND_NEWLINE).decode())
+    if not grading.graded:
+        number, reason = grading.bad_rows[0]
+        raise DataError(
+            f"no row of {path} could be graded; {number}: {reason}",
+            hint="name the columns with --completion-column and --answer-column",
+        )
+    return grading
+
+
+class _Reader:
+    """Makes of a row the sample and the gold answer that are compared."""
+
+    def __init__(self, task: Task, shape: Format, completion_column: str, answer_column: str) -> None:
+        self._task = task
+        self._shape = shape
+        self._completion_column = completion_column
+        self._answer_column = answer_column
+        self._columns = Columns(TaskOptions(answer_column=answer_column))
+        self._by_id: dict[str, tuple[Problem, Label]] | None = None
+        self._by_question: dict[str, tuple[Problem, Label]] = {}
+
+    def pair(self, row: Mapping[str, Any], origin: Origin) -> tuple[Sample, Label, bool]:
+        """Return sample, gold answer, and whether the row has brought it."""
+        text = row.get(self._completion_column)
+        if text is None:
+            raise DataError(
+                f"there is no column {self._completion_column}; the row has {', '.join(row) or 'none'}"
+            )
+        if not isinstance(text, str):
+            raise DataError(f"{self._completion_column} is a {type(text).__name__}; expected a text")
+        is_own = row.get(self._answer_column) is not None
+        problem, label = self._own(row, origin) if is_own else self._from_task(row)
+        own_id = row.get("id")
+        reading = self._shape.read(text)
+        sample = Sample(
+            id=str(own_id) if own_id is not None else problem.id or str(origin.number),
+            prompt=Prompt(problem, ()),
+            number=0,
+            text=text,
+            finish="stop",
+            rationale=reading.rationale,
+            answer=reading.answer,
+            is_parsed=reading.is_parsed,
+        )
+        return sample, label, is_own
+
+    def _own(self, row: Mapping[str, Any], origin: Origin) -> tuple[Problem, Label]:
+        # The question has no part in the verdict: a row need not have it.
+        gold = self._columns.gold_row({"question": "-", **row}, origin)
+        return Problem(gold.id, gold.question, "", gold.choices), Label(gold.id, gold.answer)
+
+    def _from_task(self, row: Mapping[str, Any]) -> tuple[Problem, Label]:
+        if self._by_id is None:
+            self._by_id = {}
+            for split in self._task.splits:
+                labels = self._task.labels(split)
+                for problem in self._task.problems(split):
+                    known = problem, labels[problem.id]
+                    self._by_id[problem.id] = known
+                    self._by_question[normalised_question(problem.question)] = known
+        own_id = row.get("id")
+        if own_id is not None and (known := self._by_id.get(str(own_id))):
+            return known
+        for column in CANDIDATES["question"]:
+            question = row.get(column)
+            if isinstance(question, str) and (known := self._by_question.get(normalised_question(question))):
+                return known
+        raise DataError(
+            f"there is no column {self._answer_column}, and neither the row's id nor its question is known to "
+            f"task {self._task.name}"
+        )
