@@ -274,14 +274,13 @@ def test_the_more_likely_continuation_gets_the_higher_number(
     engine: TransformersEngine, checkpoint: Checkpoint
 ) -> None:
     (request,) = requests_of(1)
-    texts = ("12", " 12", "", "a much longer answer that says nothing")
+    texts = ("12", " 12", "a much longer answer that says nothing")
     (found,) = rows_of(
         engine.logprobs(checkpoint, [Chunk("0", (Request(0, request.messages, continuations=texts),))])
     ).values()
     assert isinstance(found, Logprobs)
     assert found.values[0] == found.values[1]
-    assert (found.values[2], found.tokens[2]) == (0.0, 0)
-    assert found.values[3] < found.values[0] < 0
+    assert found.values[2] < found.values[0] < 0
     assert found.by_token is not None
     assert [len(row) for row in found.by_token] == list(found.tokens)
 

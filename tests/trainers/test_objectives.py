@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from tests.trainers.tiny import sums, write_rows
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +18,6 @@ from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers.export import load_model
 from docendo.trainers.objectives import Batch, Progress, learned_logits, objective_of
 from docendo.trainers.rows import Limits, Rows, read_rows
-from tests.trainers.tiny import sums, write_rows
 
 LOSS = supervised()
 OBJECTIVE = objective_of(LOSS)
@@ -58,7 +58,7 @@ def test_only_the_completion_has_a_gradient(model: Any, rows: Rows) -> None:
     loss_of(seen, batch).backward()
     assert seen.logits.grad is not None
     has_gradient = seen.logits.grad.abs().sum(dim=-1) > 0
-    # the logits at a position are for the next token: nothing for the prompt's tokens, something for each learned one
+    # the logits at a position are for the next token: nothing for the prompt's, something for each learned one
     assert torch.equal(has_gradient[:, :-1], batch.learned[:, 1:])
     assert not has_gradient[:, -1].any()
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.trainers.tiny import BOS, EOS, PAD, Row, row, sums, write_rows
 
 from docendo.core.errors import DataError, ModelError
 from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers.objectives import OBJECTIVES, Objective
 from docendo.trainers.rows import Limits, Rows, read_rows
-from tests.trainers.tiny import BOS, EOS, PAD, Row, row, sums, write_rows
 
 SUPERVISED = next(iter(OBJECTIVES.values()))
 PAIRS = replace(SUPERVISED, texts=("chosen", "rejected"), numbers=("reference",))
@@ -139,7 +139,7 @@ def test_a_row_that_cannot_be_learned_is_refused_by_number_and_reason(
 
 
 def test_a_missing_column_is_named(read: Any) -> None:
-    with pytest.raises(DataError, match="have no column completion; found: prompt"):
+    with pytest.raises(DataError, match="have no column completion\nhint: the columns are prompt"):
         read([{"prompt": "1 + 1"}])
 
 
@@ -170,7 +170,7 @@ def test_a_pair_is_two_sequences_with_the_same_prompt(read: Any, tokenizer: Toke
 @pytest.mark.parametrize("values", [[1.0], [1.0, math.nan], [1.0, 2.0, 3.0], None])
 def test_numbers_of_a_row_are_finite_and_equally_many(read: Any, values: list[float] | None) -> None:
     pair = {"prompt": "1 + 1", "chosen": " 2", "rejected": " 3", "reference": [-1.5, -2.5]}
-    with pytest.raises(DataError, match="its reference is .*; expected finite numbers, 2 of them"):
+    with pytest.raises(DataError, match=r"its reference is .*; expected finite numbers, 2 of them"):
         read([pair, pair | {"reference": values}], PAIRS)
 
 
@@ -180,7 +180,7 @@ def test_numbers_of_tokens_stand_beside_the_learned_tokens(read: Any) -> None:
     batch = read([first, second], PER_TOKEN).batch(np.array([1, 0]))
     assert batch.per_token["advantages"].tolist() == pytest.approx([0.4, 0.5, 0.1, 0.2, 0.3])
     assert batch.targets.tolist() == [7, EOS, 5, 6, EOS]
-    with pytest.raises(DataError, match="finite number for each of 3 learned tokens"):
+    with pytest.raises(DataError, match="expected 3 finite numbers, one for each learned token"):
         read([first | {"advantages": [0.1]}], PER_TOKEN)
 
 

@@ -46,7 +46,7 @@ def test_the_order_is_a_function_of_epoch_and_seed() -> None:
 
 
 def test_the_order_stays_what_it_was() -> None:
-    # A changed rule gives other weights: then ORDER_RULE, and with it the trainer's signature, must change too.
+    # A changed rule gives other weights: then ORDER_RULE, and with it the trainer's signature, must change.
     found = batches(np.array([5, 1, 4, 1, 5, 9, 2]), batch_rows=3, epoch=1, seed=0)
     assert [list(map(int, batch)) for batch in found] == [[0, 4, 5], [3], [1, 6, 2]]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from docendo.core.records import Label, Problem, Prompt, Sample
 
 
-def pair(answer: str, gold: str | None, *, choices: tuple[str, ...] = (), problem_id: str = "p") -> tuple[Sample, Label | None]:
+def pair(
+    answer: str, gold: str | None, *, choices: tuple[str, ...] = (), problem_id: str = "p"
+) -> tuple[Sample, Label | None]:
     """Return a sample that gave an answer, and its Label."""
     prompt = Prompt(Problem(problem_id, "?", "test", choices), ())
     sample = Sample(f"s-{problem_id}", prompt, 0, answer, "stop", answer=answer, is_parsed=bool(answer))
@@ -230,7 +232,9 @@ HOSTILE: dict[str, str] = {
     "fraction without an end": r"\frac{" * 100,
     "integral": r"\int_0^{\infty} \sin(x^{x^{x}}) e^{-x^{99}} dx",
     "limit": r"\lim_{x \to 0} \frac{\sin(\tan(\sin(x^{50})))}{x^{\cos(x)}}",
-    "big matrix": r"\begin{pmatrix}" + r"\\".join("&".join("x+1" for _ in range(25)) for _ in range(25)) + r"\end{pmatrix}",
+    "big matrix": r"\begin{pmatrix}"
+    + r"\\".join("&".join("x+1" for _ in range(25)) for _ in range(25))
+    + r"\end{pmatrix}",
     "binomial": r"\binom{1000000000}{500000000}",
     "modulus": r"7^{10^{12}} \mod 13",
     "division by nothing": r"\frac{1}{0}",

@@ -5,17 +5,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.verifiers.cases import DIFFERENT, EQUIVALENT, HOSTILE, pair
 
 from docendo.core.errors import SettingError
-from docendo.core.records import Outcome, Source
+from docendo.core.records import Label, Outcome, Sample, Source
 from docendo.verifiers.math import MAX_NESTING, WINDOW, Math
 from docendo.verifiers.mathtext import latex, nesting, quick_finding
-from tests.verifiers.cases import DIFFERENT, EQUIVALENT, HOSTILE, pair
 
 SAME = [(group, *texts) for group, pairs in EQUIVALENT.items() for texts in pairs]
 OTHER = [(group, *texts) for group, pairs in DIFFERENT.items() for texts in pairs]
@@ -88,7 +89,9 @@ def test_fractions_are_the_same_when_they_are_equal(left: Fraction, right: Fract
 
 
 @given(st.fractions(min_value=-1000, max_value=1000, max_denominator=1000), st.integers(6, 12))
-def test_a_decimal_of_six_digits_stands_for_the_endless_one_that_it_rounds(value: Fraction, places: int) -> None:
+def test_a_decimal_of_six_digits_stands_for_the_endless_one_that_it_rounds(
+    value: Fraction, places: int
+) -> None:
     scaled = value * 10**places
     rounded, cut = round(scaled), int(scaled)
     if abs(value) < Fraction(1, 10) or scaled.denominator == 1 or value.denominator in (1, 2, 4, 5, 8, 10):
@@ -97,7 +100,9 @@ def test_a_decimal_of_six_digits_stands_for_the_endless_one_that_it_rounds(value
         text = f"{abs(digits):0{places + 1}}"
         text = ("-" if value < 0 else "") + text[:-places] + "." + text[-places:]
         ends = Fraction(digits, 10**places) == value
-        endless = any(value.denominator % prime == 0 for prime in (3, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47))
+        endless = any(
+            value.denominator % prime == 0 for prime in (3, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+        )
         if endless or ends:
             assert Math().same(text, str(value))
     assert not Math().same(f"{float(value) + 1:.6f}", str(value))
@@ -128,7 +133,11 @@ def test_what_cannot_be_read_is_undecided_and_a_division_by_zero_is_no_crash() -
 
 def test_long_and_deep_texts_are_refused_before_anybody_is_asked() -> None:
     long, deep = "x+" * 6_000 + "1", "(" * (MAX_NESTING + 1) + "x" + ")" * (MAX_NESTING + 1)
-    found = list(Math(timeout_seconds=0.001).verdicts([pair(long, "y"), pair("y", long), pair(deep, "y"), pair("y", deep)]))
+    found = list(
+        Math(timeout_seconds=0.001).verdicts(
+            [pair(long, "y"), pair("y", long), pair(deep, "y"), pair("y", deep)]
+        )
+    )
     assert [verdict.reason for verdict in found] == ["too long", "too long", "too nested", "too nested"]
     assert {verdict.outcome for verdict in found} == {Outcome.UNDECIDED}
     # The same text is the same answer, however long.
@@ -166,9 +175,7 @@ def test_hostile_texts_cost_the_caller_nothing(name: str) -> None:
 def test_pairs_around_a_hanging_one_are_all_answered_in_order() -> None:
     verifier = Math(timeout_seconds=1.5)
     hanging = HOSTILE["tower of powers"]
-    pairs = [
-        pair(hanging if number % 40 == 7 else f"x+{number}", f"{number}+x") for number in range(120)
-    ]
+    pairs = [pair(hanging if number % 40 == 7 else f"x+{number}", f"{number}+x") for number in range(120)]
     outcomes = [verdict.outcome for verdict in verifier.verdicts(pairs)]
     assert outcomes == [Outcome.UNDECIDED if number % 40 == 7 else Outcome.CORRECT for number in range(120)]
 
@@ -176,18 +183,19 @@ def test_pairs_around_a_hanging_one_are_all_answered_in_order() -> None:
 def test_verdicts_stream_and_read_ahead_no_further_than_the_window() -> None:
     taken = 0
 
-    def endless() -> itertools.chain[object]:
+    def endless() -> Iterator[tuple[Sample, Label | None]]:
         nonlocal taken
         for number in itertools.count():
             taken += 1
             yield pair(f"x+{number}", f"{number}+x") if number % 2 else pair(str(number), str(number))
 
-    stream = Math(timeout_seconds=30.0).verdicts(endless())  # pyright: ignore[reportArgumentType]
+    stream = Math(timeout_seconds=30.0).verdicts(endless())
     assert next(stream).outcome is Outcome.CORRECT
     assert taken == 1
     for _ in range(5):
         assert next(stream).outcome is Outcome.CORRECT
     assert taken <= WINDOW + 6
+    assert isinstance(stream, Generator)
     stream.close()
 
 
@@ -196,6 +204,7 @@ def test_an_abandoned_stream_does_not_keep_the_workers() -> None:
     hanging = HOSTILE["tower of powers"]
     stream = verifier.verdicts(pair(f"{number}+{hanging}", "x") for number in range(200))
     assert next(stream).reason == "timeout"
+    assert isinstance(stream, Generator)
     stream.close()
     start = time.monotonic()
     assert verifier.same("x+1", "1+x")
@@ -230,7 +239,9 @@ def test_a_pair_is_asked_once() -> None:
 
 def test_the_source_is_told_with_every_verdict() -> None:
     verifier = Math(source=Source.VOTE)
-    assert {verdict.source for verdict in verifier.verdicts([pair("1", "1"), pair("", "1"), pair("1", None)])} == {Source.VOTE}
+    assert {
+        verdict.source for verdict in verifier.verdicts([pair("1", "1"), pair("", "1"), pair("1", None)])
+    } == {Source.VOTE}
 
 
 def test_bad_settings_are_told_all_at_once() -> None:
@@ -247,5 +258,7 @@ def test_a_script_without_a_main_guard_ends_by_itself() -> None:
         "from docendo.verifiers.math import Math\n"
         "print(Math(timeout_seconds=60.0).same('x+1', '1+x'))\n" % [path for path in sys.path if path]
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

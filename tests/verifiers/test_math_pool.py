@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.verifiers.cases import HOSTILE
 
 from docendo.core.errors import DocendoError
 from docendo.verifiers.math_pool import DEATHS, MathPool
-from tests.verifiers.cases import HOSTILE
 
 HANGING = HOSTILE["tower of powers"]
 
@@ -92,7 +92,9 @@ def test_workers_have_a_limit_of_memory_and_a_lack_of_it_is_no_difference() -> N
         assert result(pool.ask("x+1", "1+x")) == "same"
         (worker,) = children(zygote_of(pool))
         limits = Path(f"/proc/{worker}/limits").read_text()
-        assert str(10**9) in next(line for line in limits.splitlines() if line.startswith("Max address space"))
+        assert str(10**9) in next(
+            line for line in limits.splitlines() if line.startswith("Max address space")
+        )
     # Too little to begin with: what was found to be different may be so for lack of memory.
     with closing(MathPool(timeout_seconds=60.0, memory_bytes=2 * 10**7, workers=1)) as pool:
         assert result(pool.ask("x+1", "x+2")) in ("memory", "died")

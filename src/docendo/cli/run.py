@@ -130,19 +130,17 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
             described={"options": _plain(options), "task_options": _plain(task_options)},
         )
         if options.dry_run:
-            planned = plan(asked)
-        else:
-            try:
-                experiment(asked)
-            finally:
-                engines.close()
-    if options.dry_run:
-        print(render_plan(planned))
-        return 0
+            print(render_plan(plan(asked)))
+            return 0
+        try:
+            experiment(asked)
+        finally:
+            engines.close()
     from docendo.report.html import write_report
 
-    for seed in asked.seeds if len(asked.seeds) > 1 else []:
-        write_report(workspace, f"{name}-seed{seed}")
+    if options.seeds > 1:
+        for seed in asked.seeds:
+            write_report(workspace, f"{name}-seed{seed}")
     page = write_report(workspace, name)
     print(report_text(workspace, name))
     print(f"\nreport: {page}")

@@ -85,7 +85,7 @@ def _build(cls: type, defaults: Any, given: Mapping[str, Any]) -> Any:
     values = {
         field.name: _build(hints[field.name], _default_of(cls, defaults, field.name), given)
         if is_dataclass(hints[field.name])
-        else given[field.name]
+        else given.get(field.name, _default_of(cls, defaults, field.name))
         for field in fields(cls)
     }
     return cls(**values)

@@ -50,12 +50,15 @@ _STEP = re.compile(r"(\d+) (\+|-|\*|/|plus|minus|times|divided by) (\d+) (=|is|m
 _SIGN = {word: sign for sign, word in OPERATION_WORDS.items()} | {sign: sign for sign in OPERATION_WORDS}
 
 
-def documents(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Conversation]:
+def documents(
+    seed: int, shares: Mapping[str, float] = SHARES, direct_share: float = DIRECT_SHARE
+) -> Iterator[Conversation]:
     """Yield pretraining documents without end, in random order of kinds.
 
     Args:
         seed: Seed of the order; the problems are those of ``pretrain`` with this seed, then with the next.
         shares: Share of each kind; keys as in :data:`SHARES`.
+        direct_share: Share of worked documents that answer without a rationale.
     """
     random = Random(seed)
     problems = {name: _endless(name, seed) for name in FAMILIES}
@@ -68,7 +71,7 @@ def documents(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Conve
             family = random.choice(("verbs", "verbs", "stories", "chain"))
             yield _retry(problems[family], random)
         else:
-            yield _worked(problems[kind], random)
+            yield _worked(problems[kind], random, direct_share)
 
 
 def _endless(name: str, seed: int) -> Iterator[LabProblem]:
@@ -89,9 +92,9 @@ def _answered(problems: list[LabProblem], answers_directly: bool) -> Conversatio
     return conversation
 
 
-def _worked(problems: Iterator[LabProblem], random: Random) -> Conversation:
+def _worked(problems: Iterator[LabProblem], random: Random, direct_share: float) -> Conversation:
     chosen = [next(problems) for _ in range(random.choice(NUMBER_OF_PROBLEMS))]
-    return _answered(chosen, answers_directly=random.random() < DIRECT_SHARE)
+    return _answered(chosen, answers_directly=random.random() < direct_share)
 
 
 def _group(problems: Iterator[LabProblem]) -> list[LabProblem]:

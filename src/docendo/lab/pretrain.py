@@ -6,8 +6,10 @@
     D  train a small Llama on the rows, once each, at a constant rate that decays at the end
     E  on the way, measure greedy accuracy on story problems and save checkpoints
 
-    python -m docendo.lab.pretrain --out DIR                                       # base and teacher
-    python -m docendo.lab.pretrain --out DIR --student --tokenizer DIR/tokenizer   # student
+    python -m docendo.lab.pretrain --out DIR                                  # base: one of its checkpoints
+    python -m docendo.lab.pretrain --out DIR2 --tokenizer DIR/tokenizer \\
+        --start DIR/step-012000 --seed 100 --steps 5000 --learning-rate 0.002 --decay-share 0.7     # teacher
+    python -m docendo.lab.pretrain --out DIR3 --tokenizer DIR/tokenizer --student                   # student
 
 Which checkpoint ships is not decided here: learning comes late and suddenly, so a model is chosen from the
 saved ones by its measured accuracy. The same seed, thread count and torch version give the same weights.
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from docendo.lab.accuracy import greedy_accuracy
 from docendo.lab.conversation import rendered
-from docendo.lab.documents import SHARES, STUDENT_SHARES, documents
+from docendo.lab.documents import DIRECT_SHARE, SHARES, STUDENT_SHARES, documents
 from docendo.lab.problems import FAMILIES
 from docendo.lab.tokenizer import CONTEXT, train_tokenizer
 
@@ -50,6 +52,8 @@ class PretrainConfig:
     """Seed of documents and weights."""
     student: bool = False
     """Whether the documents are the student's, without stories."""
+    direct_share: float = DIRECT_SHARE
+    """Share of worked documents that answer without a rationale."""
     width: int = 96
     layers: int = 4
     heads: int = 4
@@ -202,17 +206,29 @@ def train(
 
 
 def pretrain(
-    config: PretrainConfig, out: Path, tokenizer: PreTrainedTokenizerFast | None = None
+    config: PretrainConfig,
+    out: Path,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    start: Path | None = None,
 ) -> list[float]:
-    """Run A to E and return the loss of every step."""
+    """Run A to E and return the loss of every step.
+
+    Args:
+        config: Settings.
+        out: Directory for checkpoints, tokenizer and log.
+        tokenizer: Used instead of training one.
+        start: Directory of a checkpoint whose weights are the first ones, instead of random ones.
+    """
+    from transformers import LlamaForCausalLM
+
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     shares = STUDENT_SHARES if config.student else SHARES
     if tokenizer is None:
         tokenizer = train_tokenizer(map(rendered, islice(documents(config.seed, shares), 20_000)))
     tokenizer.save_pretrained(out / "tokenizer", save_jinja_files=False)
-    batches = packed(map(rendered, documents(config.seed, shares)), tokenizer)
-    model = new_model(config, tokenizer)
+    batches = packed(map(rendered, documents(config.seed, shares, config.direct_share)), tokenizer)
+    model = LlamaForCausalLM.from_pretrained(start) if start else new_model(config, tokenizer)
     print(f"{model.num_parameters()} parameters, {config.n_steps} steps", flush=True)
     return train(model, tokenizer, batches, config, out)
 
@@ -230,16 +246,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--student", action="store_true", help="the student's size and documents")
     parser.add_argument("--tokenizer", type=Path, help="use this tokenizer, do not train one")
+    parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint")
+    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument("--decay-share", type=float, help="share of the steps over which the rate decays")
+    parser.add_argument(
+        "--direct-share", type=float, help="share of documents that answer without a rationale"
+    )
     parser.add_argument("--steps", type=int, help="number of training steps")
     parser.add_argument("--seed", type=int, default=0, help="seed of documents and weights (default: 0)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     config = replace(STUDENT if options.student else PretrainConfig(), seed=options.seed)
-    if options.steps:
-        config = replace(config, n_steps=options.steps)
+    config = replace(
+        config,
+        n_steps=options.steps or config.n_steps,
+        learning_rate=options.learning_rate or config.learning_rate,
+        decay_share=options.decay_share or config.decay_share,
+        direct_share=config.direct_share if options.direct_share is None else options.direct_share,
+    )
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer) if options.tokenizer else None
-    pretrain(config, options.out, tokenizer)
+    pretrain(config, options.out, tokenizer, options.start)
 
 
 if __name__ == "__main__":

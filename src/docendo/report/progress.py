@@ -194,10 +194,8 @@ class PlainProgress:
             if now - stage.told >= max(self._every, (now - stage.pace.started) / 10):
                 stage.told = now
                 far, *more = stage.parts(now)
-                share = f"{100 * stage.pace.share:.0f} %"
-                self._write(
-                    f"{stage.label}: " + ", ".join(part for part in (f"{far} ({share})", *more) if part)
-                )
+                told = [f"{far} {stage.unit} ({100 * stage.pace.share:.0f} %)", *more]
+                self._write(f"{stage.label}: {', '.join(part for part in told if part)}")
 
     def stage_ends(self, label: str, *, summary: str, reused: bool) -> None:
         """Say what came out."""

@@ -39,24 +39,36 @@ def used_stages(workspace: Workspace) -> dict[str, set[str]]:
 
 
 def garbage(workspace: Workspace) -> Iterator[Garbage]:
-    """Yield what no run of the workspace uses. What another process works on is left out."""
+    """Yield what no run of the workspace uses. What another process works on is left out.
+
+    A run under way lists its stages as it comes to them. So as long as there is one, what no run lists stays.
+    """
     used = used_stages(workspace)
+    is_quiet = not any(_is_locked(run) for run in workspace.runs.iterdir())
     kept_checkpoints: set[str] = set()
     for folder in sorted(workspace.stages.iterdir()):
-        if ".damaged-" in folder.name or folder.name.endswith(".remake"):
+        if ".damaged-" in folder.name or folder.name.startswith(".deleting-"):
             yield Garbage(folder, "damaged", _size(folder))
+        elif folder.name.endswith(".remake"):
+            if is_quiet:
+                yield Garbage(folder, "unfinished", _size(folder))
         elif folder.name.endswith(".work"):
             fingerprint = folder.name.removesuffix(".work").rpartition("-")[2]
             if _is_locked(folder):
                 kept_checkpoints.add(fingerprint)
             else:
                 yield Garbage(folder, "unfinished", _size(folder))
-        elif folder.name not in used:
-            yield Garbage(folder, "in no run", _size(folder))
-        else:
+        elif folder.name in used or not is_quiet:
             kept_checkpoints.add(folder.name.rpartition("-")[2])
+            for file in sorted(folder.iterdir()):
+                if file.name not in ("rows.parquet", "stage.json"):  # of a process killed just after it sealed
+                    yield Garbage(file, "unfinished", _size(file))
+        else:
+            yield Garbage(folder, "in no run", _size(folder))
     for folder in sorted(workspace.checkpoints.iterdir()):
-        if folder.name.split(".")[0] not in kept_checkpoints:
+        if ".damaged-" in folder.name:
+            yield Garbage(folder, "damaged", _size(folder))
+        elif folder.name.split(".")[0] not in kept_checkpoints:
             yield Garbage(folder, "in no run", _size(folder))
 
 

@@ -222,7 +222,7 @@ class Workspace:
         _sync(self.stages)
         for leftover in final.iterdir():  # only now: a kill before the rename must find the journal
             if leftover.name not in ("rows.parquet", "stage.json"):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         return Sealed(final, orjson.loads(orjson.dumps(whole)))
 
     @contextmanager

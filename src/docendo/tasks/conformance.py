@@ -14,10 +14,10 @@ no gold in prompts           see below
 prompts are deterministic    the same problem gives the same prompt
 ===========================  ============================================================================
 
-A prompt gives the gold away when it holds the worked solution (20 characters or more) or the answer as the
-Format would have it written; or when the gold answer stands in it, outside the question and the choices, where
-it does not in the prompt of the same Format for a problem without a question. So an answer that a question names
-by itself is no fault, and neither is an ``A`` that stands in every prompt.
+A prompt gives the gold away when it holds the worked solution (20 characters or more); or when it holds the
+answer as the Format would have it written, or, outside the question and the choices, the gold answer by itself,
+more often than the prompt of the same Format for a problem without a question. So an answer that a question
+names by itself is no fault, and neither is an ``A`` that stands in every prompt.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def _leak(sent: str, frame: str, problem: Problem, label: Label, shape: Format) 
     if len(label.solution) >= 20 and label.solution in sent:
         return "its worked solution"
     written = shape.target("", label.answer).strip()
-    if written in sent:
+    if sent.count(written) > frame.count(written):
         return f"its answer, {written!r}"
     around = sent.replace(question_with_choices(problem), "\n").replace(problem.question, "\n")
     if around.split() == frame.replace(question_with_choices(replace(problem, question="")), "\n").split():

@@ -11,7 +11,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +159,7 @@ def split_files(folder: Path, prefixes: Sequence[str] = ("",)) -> dict[str, list
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Generator[IO[bytes]]:
     """Open a file, unpacked; what cannot be unpacked is a DataError."""
     try:
         with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
@@ -254,24 +254,27 @@ def _cell(value: str) -> Any:
 
 
 def _parquet(path: Path) -> Iterator[Row | BadRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from pyarrow import ArrowInvalid  # pyright: ignore
+    from pyarrow.parquet import ParquetFile  # pyright: ignore
 
     try:
-        with pq.ParquetFile(path) as file:
+        with ParquetFile(path) as file:
             number = 0
-            for batch in file.iter_batches(batch_size=1024):
-                for values in batch.to_pylist():
+            for batch in file.iter_batches(batch_size=1024):  # pyright: ignore
+                for values in cast("list[Any]", batch.to_pylist()):  # pyright: ignore
                     number += 1
                     yield _row(values, Origin(path.name, number, "row"))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not Parquet: {str(error).partition(chr(10))[0]}") from error
+    except (ArrowInvalid, OSError) as error:  # pyright: ignore
+        raise DataError(f"{path} is not Parquet: {str(error).splitlines()[0]}") from error  # pyright: ignore
 
 
 def _row(values: Any, origin: Origin) -> Row | BadRow:
     if isinstance(values, dict):
         return Row(origin, cast("dict[str, Any]", values))
-    kind = {list: "a list", str: "a text", type(None): "null"}.get(type(values), "a number")
+    if isinstance(values, list):
+        kind = "a list"
+    else:
+        kind = "null" if values is None else "a text" if isinstance(values, str) else "a number"
     return BadRow(origin, f'is {kind}; expected an object, as in {{"question": ..., "answer": ...}}')
 
 

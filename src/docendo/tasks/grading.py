@@ -35,6 +35,12 @@ class Grading:
     gold_from_task: int = 0
     """Graded rows without a gold answer of their own, for which the task's was taken."""
 
+    def count_bad(self, number: int, reason: str) -> None:
+        """Count a row that cannot be graded."""
+        self.n_bad += 1
+        if len(self.bad_rows) < KEPT_FAULTS:
+            self.bad_rows.append((number, reason))
+
     @property
     def graded(self) -> int:
         """How many rows were graded."""
@@ -62,9 +68,8 @@ def grade(
 ) -> Grading:
     """Read and judge the completions of a file, row by row, in memory that does not grow with it.
 
-    The gold answer of a row stands in its ``answer_column``. Where the row has none it is the task's, found by the
-    row's id, else by its question; the columns of these are called as `docendo.tasks.rows` says. Only then are
-    the task's rows read.
+    The gold answer of a row stands in its ``answer_column``. Where the row has none it is the task's, found
+    by the row's ``id``, else by its question. Only then are the task's rows read.
 
     Args:
         task: Its Format reads answers, its Verifier decides.
@@ -91,16 +96,13 @@ def grade(
 
     def pairs() -> Iterator[tuple[Sample, Label]]:
         for row in read_rows(path):
+            if isinstance(row, BadRow):
+                grading.count_bad(row.origin.number, row.reason)
+                continue
             try:
-                if isinstance(row, BadRow):
-                    raise DataError(row.reason)
                 sample, label, is_own = reader.pair(row.values, row.origin)
             except DataError as fault:
-                grading.n_bad += 1
-                if len(grading.bad_rows) < KEPT_FAULTS:
-                    grading.bad_rows.append(
-                        (row.origin.number, fault.message.removeprefix(f"{row.origin}: "))
-                    )
+                grading.count_bad(row.origin.number, fault.message.removeprefix(f"{row.origin}: "))
                 continue
             waiting.append((sample, is_own))
             yield sample, label
@@ -164,9 +166,11 @@ class _Reader:
         return sample, label, is_own
 
     def _own(self, row: Mapping[str, Any], origin: Origin) -> tuple[Problem, Label]:
-        # The question has no part in the verdict: a row need not have it.
-        gold = self._columns.gold_row({"question": "-", **row}, origin)
-        return Problem(gold.id, gold.question, "", gold.choices), Label(gold.id, gold.answer)
+        # Nothing else of the row has a part in the verdict: it may be there or not, and be what it likes.
+        needed = {self._answer_column, *CANDIDATES["choices"]}
+        known = {column: value for column, value in row.items() if column in needed}
+        gold = self._columns.gold_row({**known, "question": "-"}, origin)
+        return Problem("", gold.question, "", gold.choices), Label("", gold.answer)
 
     def _from_task(self, row: Mapping[str, Any]) -> tuple[Problem, Label]:
         if self._by_id is None:
@@ -185,6 +189,6 @@ class _Reader:
             if isinstance(question, str) and (known := self._by_question.get(normalised_question(question))):
                 return known
         raise DataError(
-            f"there is no column {self._answer_column}, and neither the row's id nor its question is known to "
-            f"task {self._task.name}"
+            f"there is no column {self._answer_column}, and task {self._task.name} knows neither the id nor "
+            "the question of the row"
         )

@@ -297,8 +297,8 @@ class RowsTask:
         rows: Reads the rows, in the order of the data.
         options: ``answer_kind``, and the sizes and the seed of splits made here.
 
-    What reads rows raises `DataError` where one cannot be understood, where two have the same id, or where there
-    is none; and `SettingError` where a split cannot have its size.
+    What reads rows raises `DataError` where one cannot be understood, where two have the same id, or where
+    there is none; and `SettingError` where a split cannot have its size.
     """
 
     def __init__(self, name: str, rows: Callable[[], Iterable[GoldRow]], options: TaskOptions) -> None:

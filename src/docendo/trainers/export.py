@@ -32,12 +32,12 @@ _COPIED = (
     "chat_template.*",
     "generation_config.json",
 )
-"""What does not change by training is copied byte by byte: the tokenizer stays the same, by its digest too."""
+"""What does not change by training is copied byte by byte, so the tokenizer keeps its digest."""
 
 _COMPARED_LOGITS = 4
 _COMPARED_GENERATIONS = 20
 _COMPARED_TOKENS = 8
-"""New tokens in each compared generation. Ours: enough to go through the cache, short enough for every epoch."""
+"""New tokens in each compared generation. Ours: goes through the cache, and is cheap enough for every epoch."""
 MERGE_TOLERANCE = 1e-4
 """Greatest difference of a logit between adapters beside the weights and adapters merged into them."""
 
@@ -54,7 +54,7 @@ def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
     try:
         with _without_progress_bar():
-            model, found = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 dtype=dtype,
                 use_safetensors=True,
@@ -67,6 +67,7 @@ def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             f"cannot load the model in {folder}: {error}",
             hint="expected config.json and model.safetensors in Hugging Face format",
         ) from error
+    model, found = loaded
     if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
         raise ModelError(f"the weights in {folder} lack {len(missing)} tensors, first {missing[0]}")
     return model
@@ -211,8 +212,9 @@ def compare(kept: nn.Module, reloaded: nn.Module, probe: Probe) -> None:
         if not torch.equal(ours, theirs):
             apart = (ours.double() - theirs.double()).abs().max().item()
             raise StageError(
-                f"the written checkpoint does not give the same {name} as the model in memory (largest difference {apart:g})",
-                hint="the disk may be full or faulty, or this architecture cannot be saved and read back without loss",
+                f"the written checkpoint does not give the same {name} as the model in memory "
+                f"(largest difference {apart:g})",
+                hint="the disk may be faulty, or this architecture cannot be saved and read back without loss",
             )
 
 

@@ -1,13 +1,12 @@
 """Training losses as pure functions: tensors in, a numerator and a denominator out.
 
-A loss is ``numerator / denominator``, both summed over all rows of an optimizer step, however these are divided
-over micro-batches and processes. `docendo.trainers.objectives` says which columns of the training rows each
-needs and how the loop calls it; the settings stand in `docendo.core.losses`.
+A loss is ``numerator / denominator``, both summed over all rows of an optimizer step, however these are
+divided over micro-batches and processes. `docendo.trainers.objectives` says which columns of the training rows
+each needs and how the loop calls it; the settings stand in `docendo.core.losses`.
 """
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
@@ -28,11 +27,11 @@ def supervised(
         numerator = sum_t w_t * -log p_t(y_t)        denominator = sum_t w_t
 
     A row's weight stands at each of its tokens, so long rows count for more. With weights of 0 and 1 the loss
-    is that of ordinary fine-tuning on the rows with weight 1. With rewards as weights and the numerator divided
-    by the number of all samples instead it is the objective of reward-weighted likelihood.
+    is that of ordinary fine-tuning on the rows with weight 1. With rewards as weights, and the numerator
+    divided by the number of all samples instead, it is the objective of reward-weighted likelihood.
 
     Args:
-        logits: Unnormalised log-probabilities at the positions *before* the learned tokens; others are left out.
+        logits: Unnormalised log-probabilities at the positions *before* the learned tokens, and only there.
         targets: The learned token ids, in ``[0, vocabulary)``.
         weights: Finite and >= 0.
 
@@ -40,4 +39,4 @@ def supervised(
         Numerator in nats and denominator, both scalars.
     """
     negative_logprobs = functional.cross_entropy(logits, targets, reduction="none")
-    return torch.dot(negative_logprobs, weights), weights.sum()
+    return (negative_logprobs * weights).sum(), weights.sum()

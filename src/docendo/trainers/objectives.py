@@ -1,14 +1,14 @@
 """What the training loop knows of each loss: the columns it reads, its numerator, its denominator.
 
 To add one: settings in `docendo.core.losses`, a pure function in `docendo.trainers.losses`, an entry in
-`OBJECTIVES`. The loop stays as it is: an objective gets the model and a batch, so it may look at one sequence a
-row or at two, at reference log-probabilities that stand in a column, or at how far the training has come.
+`OBJECTIVES`. The loop stays as it is: an objective gets the model and a batch, so it may look at one sequence
+a row or at two, at reference log-probabilities that stand in a column, or at how far the training has come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ class Batch:
 
     ids: Int[Tensor, "sequences time"]
     learned: Bool[Tensor, "sequences time"]
-    """True at the tokens that are to be predicted: never at the first of a sequence, the prompt or the padding."""
+    """True at the tokens that are to be predicted: not at the prompt's, nor at the padding."""
     weights: Float[Tensor, " rows"]
     numbers: Mapping[str, Float[Tensor, "rows width"]]
     """The objective's columns with numbers of a row, by name."""
@@ -84,13 +84,13 @@ class Objective:
     numerator: Callable[[Any, nn.Module, Batch, Progress], Float[Tensor, ""]]
     """(settings, model, batch, progress) -> the part of the loss that is differentiated, not yet divided."""
     denominator: Callable[[Any, Batch], float]
-    """(settings, batch) -> what the numerators of all micro-batches of a step are divided by, from columns alone."""
+    """(settings, batch) -> what the numerators of all micro-batches of a step are divided by the sum of."""
     texts: tuple[str, ...] = ("completion",)
     """Columns whose text follows the prompt; each makes one sequence of a row. Pairs: chosen, rejected."""
     numbers: tuple[str, ...] = ()
     """Columns with a number a row, or a list of equally many numbers in every row."""
-    per_token: tuple[str, ...] = field(default=())
-    """Columns with a list of numbers, one for each token that is learned. Only where there is a single text."""
+    per_token: tuple[str, ...] = ()
+    """Columns with a list of numbers, one for each learned token. Only where there is a single text."""
 
 
 def learned_logits(model: nn.Module, batch: Batch) -> Float[Tensor, "tokens vocabulary"]:

@@ -148,13 +148,13 @@ def read_rows(path: Path, objective: Objective, tokenizer: Tokenizer, limits: Li
     Columns:
 
     - ``prompt``: a list of ``{role, content}``, or a string, which is put without chat template.
-    - The objective's texts, ``completion`` for most: a list with one assistant message that holds the whole of
-      the model's turn, or a string.
+    - The objective's texts, ``completion`` for most: a list with one assistant message that holds the whole
+      of the model's turn, or a string.
     - ``prefix`` (optional): the part of the model's turn that was given to it: not learned.
     - ``weight`` (optional): multiplies the row's loss. 1 where there is no such column.
     - ``token_ids`` (optional; ``chosen_token_ids`` for a text ``chosen``): ids after the prefix as they were
-      sampled, with the end token. Where the list is there and not empty, exactly these are learned; otherwise the
-      text is tokenised and ended.
+      sampled, with the end token. Where the list is there and not empty, exactly these are learned; otherwise
+      the text is tokenised and ended.
     - The objective's numbers and per-token numbers.
 
     Rows that are longer than the limit, and rows of weight 0, are left out and counted.
@@ -182,7 +182,8 @@ def read_rows(path: Path, objective: Objective, tokenizer: Tokenizer, limits: Li
         needed = ("prompt", *objective.texts, *objective.numbers, *objective.per_token)
         if missing := [name for name in needed if name not in there]:
             raise DataError(
-                f"training rows {path.name} have no column {', '.join(missing)}; found: {', '.join(sorted(there))}"
+                f"training rows {path.name} have no column {', '.join(missing)}",
+                hint=f"the columns are {', '.join(sorted(there))}",
             )
         optional = ("prefix", "weight", "problem_id", *(_ids_column(text) for text in objective.texts))
         columns = [*needed, *(name for name in optional if name in there)]
@@ -262,11 +263,10 @@ class _Collector:
         """Yield the ids to be learned of one text of each row: as sampled where they are there."""
         said = [self._said(row, place, text) for place, row in enumerate(rows, start=self.seen)]
         sampled = [row.get(_ids_column(text)) for row in rows]
-        made = iter(
-            self.tokenizer.completions_ids(
-                [pair for *pair, ids in zip(prompts, said, sampled, strict=True) if not ids]  # type: ignore[misc]
-            )
-        )
+        spoken = [
+            (prompt, words) for prompt, words, ids in zip(prompts, said, sampled, strict=True) if not ids
+        ]
+        made = iter(self.tokenizer.completions_ids(spoken))
         for ids in sampled:
             yield ids or next(made)
 
@@ -297,7 +297,7 @@ class _Collector:
                     place,
                     row,
                     f"its {text} ends with token {ids[-1]}, which is not an end token "
-                    f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}), so the model would not learn to stop",
+                    f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}): the model would not learn to stop",
                     hint="drop samples that did not finish with 'stop'",
                 )
             low, high = min(ids), max(ids)
@@ -344,7 +344,7 @@ class _Collector:
             raise self._fault(
                 place,
                 row,
-                f"its {name} is {_short(values)}; expected a finite number for each of {count} learned tokens",
+                f"its {name} is {_short(values)}; expected {count} finite numbers, one for each learned token",
             )
         return values
 

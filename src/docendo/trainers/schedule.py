@@ -22,9 +22,9 @@ def batches(lengths: NDArray[np.int64], *, batch_rows: int, epoch: int, seed: in
     """Divide the rows of an epoch into batches of similar length, in shuffled order.
 
     Rows are shuffled and taken in groups of ``50 * batch_rows``; each group is sorted by length, ties staying
-    shuffled, and cut into batches; then the batches of all groups are shuffled. Every row stands in exactly one
-    batch. If ``batch_rows`` does not divide their number one batch is smaller: any of the last group, so that
-    it is not always the longest rows that are few and therefore count for more.
+    shuffled, and cut into batches; then the batches of all groups are shuffled. Every row stands in exactly
+    one batch. If ``batch_rows`` does not divide their number one batch is smaller: any of the last group, so
+    that it is not always the longest rows that are few and therefore count for more.
 
     Args:
         lengths: Tokens of each row.

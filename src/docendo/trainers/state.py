@@ -1,15 +1,15 @@
-"""What exact resumption needs, on disk: written aside, synced, renamed; read back only if its digest is right.
+"""What exact resumption needs, on disk: written aside, synced, renamed; read back only with the right digest.
 
 ``folder/state`` holds
 
 - ``begun.json``: what was asked for, and what must stay the same although nobody asks for it (the number of
   threads changes the last bits of a sum),
-- ``step-N.safetensors`` and ``step-N.json``: trained weights and moments of the optimizer after N steps; the sums
-  of the running epoch, and the digest of the former. The JSON file comes last and makes the pair valid,
+- ``step-N.safetensors`` and ``step-N.json``: trained weights and moments of the optimizer after N steps; the
+  sums of the running epoch, and the digest of the former. The JSON file comes last and makes the pair valid,
 - ``epoch-K.json``: what was reported for an epoch, and the digests of the files of its checkpoint.
 
-Each JSON file holds a digest of its content. There is no pickle. The order of rows, the learning rate and the random numbers of a step are functions of the
-seed and the step, so they need no saving.
+Each JSON file holds a digest of its content. There is no pickle. The order of rows, the learning rate and the
+random numbers of a step are functions of the seed and the step, so they need no saving.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@
         loss of the held-out rows
         write the checkpoint, read it back, compare            `export`
 
-An optimizer step is over ``batch_rows`` rows whatever ``micro_batch_rows`` and the number of processes are, and
-its loss is normalised over all of them. So 8 rows at once and 8 times one row are the same step.
+An optimizer step is over ``batch_rows`` rows whatever ``micro_batch_rows`` and the number of processes are,
+and its loss is normalised over all of them. So 8 rows at once and 8 times one row are the same step.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 class AccelerateTrainer:
     """Trains on a CPU or with CUDA, in one process or as many as ``accelerate launch`` has started.
 
-    Weights, moments and gradients are kept in single precision. With ``bfloat16`` the forward pass is computed in
-    it, and checkpoints are written in it.
+    Weights, moments and gradients are kept in single precision. With ``bfloat16`` the forward pass is computed
+    in it, and checkpoints are written in it.
     """
 
     threads: int = 0
-    """Threads of a CPU computation; 0: as many as there are physical cores. A training that was begun with another
-    number goes on with that one, because the number changes the last bits of a result."""
+    """Threads of a CPU computation; 0: as many as there are physical cores. A training that was begun with
+    another number goes on with that one, because the number changes the last bits of a result."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Auto: CUDA where there is some."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Auto: bfloat16 with CUDA, float32 without."""
     save_seconds: float = 20.0
-    """Time between two saved steps; longer where saving takes long. 0: each step. Besides, the end of an epoch."""
+    """Time between two saved steps; longer where saving takes long; 0: each step. So is the end of an epoch."""
     name: str = field(default="accelerate", init=False)
     signature: Mapping[str, str] = field(init=False)
 
@@ -127,8 +127,8 @@ class AccelerateTrainer:
             DataError: A row cannot be learned from.
             ModelError: ``start`` cannot be read.
             NothingToLearn: No row is left: all were too long or had weight 0.
-            StageError: The loss or its gradient is not finite; a checkpoint is not what was trained; the folder
-                holds another training.
+            StageError: The loss or its gradient is not finite; a checkpoint is not what was trained; the
+                folder holds another training.
         """
         if epochs < 1:
             raise SettingError(f"epochs is {epochs}; expected at least 1")
@@ -202,12 +202,12 @@ class _Training:
         self.steps_per_epoch = math.ceil(len(self.rows) / optimizer.batch_rows)
         self.state = StateFolder(folder)
         self.sums = Sums()
-        # Precision is ours: accelerate's own wrapper would turn the logits of whole batches into single precision.
+        # Precision is ours: accelerate's wrapper of `forward` would stay on the model that is exported.
         self.accelerator = Accelerator(cpu=options.device == "cpu", mixed_precision="no")
         kind = self.accelerator.distributed_type
         if kind not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
             raise SettingError(
-                f"training over {kind.value} is not supported yet; expected one process or data-parallel ones",
+                f"training by {kind.value} is not supported; expected one process or data-parallel ones",
                 hint="choose multi-GPU without FSDP or DeepSpeed in `accelerate config`",
             )
 
@@ -262,12 +262,12 @@ class _Training:
             torch.manual_seed(derived_seed("adapters", self.seed))
             adapters = LoraConfig(
                 r=self.settings.lora_rank,
-                lora_alpha=self.settings.lora_alpha,
+                lora_alpha=self.settings.lora_alpha,  # type: ignore[arg-type]  # any number does
                 target_modules="all-linear",
                 task_type="CAUSAL_LM",
             )
             with warnings.catch_warnings():
-                # peft asks transformers in a way that will go in its next major version; nobody here can mend it.
+                # peft calls what transformers will drop in its next major version; not ours to mend.
                 warnings.simplefilter("ignore", FutureWarning)
                 model = get_peft_model(model, adapters)
         self.plain = model
@@ -379,7 +379,7 @@ class _Training:
             raise StageError(
                 f"training diverged at step {self.sums.step + 1} of {steps}: loss {numerator / total:g}, "
                 f"gradient norm {norm.item():g}, learning rate {rate:g}",
-                hint=f"lower the learning rate (now {self.settings.learning_rate:g} at its peak), or lengthen the warm-up",
+                hint=f"lower the learning rate (its peak is {self.settings.learning_rate:g}) or lengthen the warm-up",
             )
         if self.settings.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(self.trained.values(), self.settings.clip_norm, norm)
@@ -495,7 +495,7 @@ class _Training:
             self.state.clear()
 
     def _card(self, trained: TrainedEpoch) -> str:
-        """Return a README that names what the weights came from; no clock and no path, so its bytes are fixed."""
+        """Return a README that says where the weights came from. No clock and no path: its bytes are fixed."""
         settings = {**asdict(self.settings), **asdict(self.loss), "epochs": self.epochs, "seed": self.seed}
         lines = [
             "---",
@@ -505,9 +505,10 @@ class _Training:
             f"# {self.loss.name}, epoch {trained.epoch} of {self.epochs}",
             "",
             f"Trained by Docendo from weights with SHA-256 {self.start_digest}",
-            f"on {len(self.rows)} rows (digest {self.rows.digest}; left out: {_counted(self.rows.dropped) or 'none'}).",
+            f"on {len(self.rows)} rows with digest {self.rows.digest}"
+            f" (left out: {_counted(self.rows.dropped) or 'none'}).",
             "",
-            f"- loss: {trained.train_loss:.6f} a learned token in this epoch, {trained.learned_tokens} of them",
+            f"- loss: {trained.train_loss:.6f} over {trained.learned_tokens} learned tokens of this epoch",
             *([f"- held-out loss: {trained.held_out_loss:.6f}"] if trained.held_out_loss is not None else []),
             f"- precision: {self.options.precision}",
             *(f"- {name}: {value}" for name, value in settings.items()),

@@ -75,8 +75,10 @@ def _is_rounding(decimal: Number, number: Number) -> bool:
     last_place = Fraction(1, 10**decimal.decimals)
     is_rounded = abs(decimal.value - number.value) <= last_place / 2
     # Cut off means nearer to zero, by less than one in the last place.
-    return is_rounded or 0 <= abs(number.value) - abs(decimal.value) < last_place and (
-        decimal.value * number.value >= 0
+    return (
+        is_rounded
+        or (0 <= abs(number.value) - abs(decimal.value) < last_place
+        and (decimal.value * number.value >= 0))
     )
 
 

@@ -87,6 +87,7 @@ _WRAPPERS = (
     ("**", "**"),
     ("`", "`"),
 )
+_OPENINGS = frozenset("$\\*`{")
 _COMMAND = re.compile(r"\\(?:boxed|fbox|text|textbf|textit|textrm|mathrm|mathbf|mbox|ensuremath)\s*\{")
 
 
@@ -120,6 +121,8 @@ def _space(match: re.Match[str]) -> str:
 
 
 def _unwrapped(text: str) -> str:
+    if text[:1] not in _OPENINGS:
+        return text
     for opening, closing in _WRAPPERS:
         if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
             inside = text[len(opening) : -len(closing)]
@@ -272,7 +275,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
         if abs(power) > MAX_DIGITS:
             return None
         value = _exact(match["decimal"])
-        return None if value is None else value * Fraction(10) ** power
+        return value if value is None or power == 0 else value * Fraction(10) ** power
     if match["repeated"]:
         fixed, repeated = match["fixed"], match["repeated"]
         if len(fixed) + len(repeated) > MAX_DIGITS:
@@ -299,4 +302,10 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 
 def _exact(text: str) -> Fraction | None:
-    return None if len(text) > MAX_DIGITS else Fraction(text.replace(",", "").replace(" ", ""))
+    """Return the value of digits with separators; None where there are too many. Faster than `Fraction`
+    reads.
+    """
+    if len(text) > MAX_DIGITS:
+        return None
+    whole, _, part = text.replace(",", "").replace(" ", "").partition(".")
+    return Fraction(int(whole + part), 10 ** len(part)) if part else Fraction(int(whole))

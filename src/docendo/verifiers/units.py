@@ -9,6 +9,7 @@ unit.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 CURRENCY = (
     r"(?:(?:US|CA?|AU?|NZ|HK|S)?\s?\\?\$|[€£¥₹₽₩₪฿₫₱]|\\(?:pounds|euro)\b|(?:USD|EUR|GBP|Rs\.?)(?![a-zA-Z]))"
@@ -56,6 +57,8 @@ _UNIT_NAMES = """
 _KNOWN_UNITS = frozenset(_UNIT_NAMES.split())
 
 
+# The same few units come again and again.
+@lru_cache(maxsize=4_096)
 def is_unit(rest: str, *, algebra: bool) -> bool:
     r"""Whether what stands behind a number is a unit.
 

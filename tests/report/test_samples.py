@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import random
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.report.conftest import Ran
+
+from docendo.report.results import finals, result_of
+from docendo.report.samples import KINDS, picked_pairs, picked_rows
+from docendo.report.samples import _drawn as drawn  # pyright: ignore[reportPrivateUsage]
+from docendo.runs.stages import Place, written_stage
+from docendo.runs.workspace import Sealed, StageKey, Workspace
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50).map(str)), unique=True, max_size=60),
+    st.integers(0, 5),
+    st.randoms(use_true_random=False),
+)
+def test_a_draw_depends_on_the_ids_alone(
+    rows: list[tuple[str, str]], most: int, shuffler: random.Random
+) -> None:
+    counts = {"a": most, "b": 2}
+    first = drawn(rows, counts)
+    shuffled = list(rows)
+    shuffler.shuffle(shuffled)
+    assert drawn(shuffled, counts) == first
+    for kind, number in counts.items():
+        there = [key for one, key in rows if one == kind]
+        assert len(first.get(kind, [])) == min(number, len(there))
+        assert set(first.get(kind, [])) <= set(there)
+    assert "c" not in first
+
+
+def test_pairs_show_the_same_problem_twice_with_the_verdicts_their_kind_says(ran: Ran) -> None:
+    arms = finals(result_of(ran.workspace, "one"))
+    before, after = (arms[arm][0]["stages"]["greedy"] for arm in ("base", "method"))
+    pairs = picked_pairs(ran.workspace, before, after, counts=dict.fromkeys(KINDS, 100))
+    assert len(pairs) == 16
+    assert len({pair.problem_id for pair in pairs}) == 16
+    assert [KINDS.index(pair.kind) for pair in pairs] == sorted(KINDS.index(pair.kind) for pair in pairs)
+    for pair in pairs:
+        was, _, became = pair.kind.partition(" to ")
+        assert (pair.before.verdict == "correct") is (was == "right")
+        assert (pair.after.verdict == "correct") is (became == "right")
+        assert pair.before.sample.question == pair.after.sample.question
+        assert pair.after.answer in pair.after.sample.text
+    transitions = next(one for one in result_of(ran.workspace, "one")["transitions"] if one["to"] == "method")
+    for kind in KINDS:
+        assert sum(pair.kind == kind for pair in pairs) == transitions[kind.replace(" to ", "_")]
+
+
+def test_rows_of_a_selection_stand_with_the_reason_they_were_dropped_for(ran: Ran) -> None:
+    result = result_of(ran.workspace, "one")
+    entry = next(one for one in result["stages"] if one["place"] == "method/round-1/select")
+    rows = picked_rows(ran.workspace, entry["stage"], entry["inputs"], each=3)
+    assert {row.reason for row in rows} >= {"", "incorrect"}
+    assert [row.reason for row in rows][0] == ""
+    for row in rows:
+        a, b, total = (int(word.strip("+?.is ")) for word in _numbers(row.sample.text))
+        assert (a + b == total) is (row.reason != "incorrect")
+
+
+def _numbers(text: str) -> list[str]:
+    words = text.split()
+    return [words[0], words[2], words[4]]
+
+
+def sample_rows(count: int) -> Any:
+    for number in range(count):
+        problem = {
+            "id": f"p{number}",
+            "question": "q" * 200,
+            "split": "test",
+            "choices": [],
+            "group": "",
+            "parents": [],
+        }
+        sent = (problem, [{"role": "user", "content": "q" * 200}], [], 0, 0)
+        yield f"s{number}", *sent, "ok", "", f"text {number} " * 30, "stop", [], None, 5, 5, "", None
+
+
+def big_evaluation(workspace: Workspace, count: int) -> list[str]:
+    def stage(kind: str, asked: dict[str, Any], rows: Any) -> Sealed:
+        return written_stage(workspace, StageKey(kind, asked), Place("big", kind), rows, total=count)[0]
+
+    sample = stage("sample", {"n": count}, lambda: sample_rows(count))
+
+    def verdicts() -> Any:
+        for number in range(count):
+            yield f"s{number}", f"p{number}", str(number), "correct" if number % 3 else "incorrect", ""
+
+    judged = stage("evaluate", {"n": count, "samples": sample.digest, "labels": ""}, verdicts)
+    return [sample.name, judged.name]
+
+
+def test_memory_for_a_few_samples_does_not_grow_with_the_texts(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    peaks: list[float] = []
+    for count in (5_000, 20_000):
+        names = big_evaluation(workspace, count)
+        tracemalloc.start()
+        pairs = picked_pairs(workspace, names, names, counts=dict.fromkeys(KINDS, 3))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(pairs) == 6
+    # Ids are held (some 200 bytes a problem); texts (about 700 bytes a row) and prompts are not.
+    assert peaks[1] - peaks[0] < 15_000 * 400
+
+
+def test_nothing_is_shown_of_stages_that_are_gone(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert picked_pairs(workspace, ["evaluate-x"], ["evaluate-y"], counts={"wrong to right": 1}) == []
+    assert picked_rows(workspace, "select-x", []) == []
+
+
+@pytest.mark.slow
+@pytest.mark.reproduction
+def test_a_million_answers_are_drawn_from_in_bounded_memory(tmp_path: Path) -> None:
+    import resource
+
+    workspace = Workspace(tmp_path)
+    names = big_evaluation(workspace, 1_000_000)
+    pairs = picked_pairs(workspace, names, names, counts=dict.fromkeys(KINDS, 3))
+    assert len(pairs) == 6
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 * 1024 * 1024  # kilobytes
