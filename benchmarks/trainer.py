@@ -3,8 +3,8 @@
     python -m benchmarks.trainer [START]
 
 Both train the same checkpoint on the same rows in the same order with the same optimizer, one after the
-other, several times. The bare loop is the shortest one that does the same work: no micro-batches, no saved steps, no
-checks for divergence. START is a checkpoint directory; without it, the built-in model ``base``.
+other, several times. The bare loop is the shortest one that does the same work: no micro-batches, no saved
+steps, no checks for divergence. START is a checkpoint directory; without it, the built-in model ``base``.
 
 Both wall-clock and processor time are measured: with one thread and an idle machine they are the same, and
 where other programs run the second is what the loops themselves need.
@@ -13,6 +13,7 @@ where other programs run the second is what the loops themselves need.
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -117,9 +118,9 @@ def run(start: Path = BASE, *, rows: int = 2048, repeats: int = 3, threads: int 
 
     Returns:
         For wall-clock and processor time, ``ratio``: our loop's time by the bare loop's, the median over
-        repeats; ``ratios``: each of them; ``ms_a_step``: of both loops; ``around_s``: our time outside the loop
-        (reading, tokenising, loading, writing and comparing the checkpoint). ``largest_difference``: of a step's
-        loss, and of a weight after the last step.
+        repeats; ``ratios``: each of them; ``ms_a_step``: of both loops; ``around_s``: our time outside the
+        loop (reading, tokenising, loading, writing and comparing the checkpoint). ``largest_difference``: of
+        a step's loss, and of a weight after the last step.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -129,6 +130,7 @@ def run(start: Path = BASE, *, rows: int = 2048, repeats: int = 3, threads: int 
     steps = 0
     try:
         with tempfile.TemporaryDirectory() as temporary:
+            start = Path(shutil.copytree(start, Path(temporary) / "start"))  # whoever replaces it meanwhile
             path = Path(temporary) / "rows.parquet"
             write_rows(path, rows)
             bare(start, path)  # the first pass allocates

@@ -227,6 +227,8 @@ class ImprovingTrainer:
     def __init__(self) -> None:
         self.started_from: list[Path] = []
         self.rows: list[list[dict[str, Any]]] = []
+        self.drift = 0.0
+        """Added to the skill: another machine, other versions."""
 
     def train(
         self,
@@ -251,7 +253,7 @@ class ImprovingTrainer:
             place.mkdir(parents=True, exist_ok=True)
             for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
                 shutil.copy(start / file, place / file)
-            skill = old + (right - old) * 0.5 * epoch / epochs
+            skill = old + (right - old) * 0.5 * epoch / epochs + self.drift
             weights = np.array([skill, len(table) + seed / 1000], dtype=np.float64)
             save_file({"skill": weights}, place / "model.safetensors")
             report(TrainingStep(epoch, epochs, 1.0 / epoch, epoch * len(table)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -30,7 +31,7 @@ def test_ticks_are_evenly_spaced_round_numbers_inside_the_range(low: float, span
     assert len(found) <= most + 1
     slack = 1e-6 * max(1.0, abs(low), abs(high), span)
     assert all(low - slack <= value <= high + slack for value in found)
-    gaps = [right - left for left, right in zip(found, found[1:], strict=False)]
+    gaps = [right - left for left, right in pairwise(found)]
     assert all(gap == pytest.approx(gaps[0], rel=1e-3, abs=slack) for gap in gaps)
 
 
@@ -77,7 +78,7 @@ def test_names_at_the_end_never_overlap() -> None:
     chart = line_chart(series, title="t", x_ticks=[(0, "0"), (1, "1")])
     ys = sorted(float(y) for y in re.findall(r'class="name [^"]*" x="[\d.]+" y="([\d.]+)"', chart))
     assert len(ys) == 6
-    assert all(right - left >= 15 for left, right in zip(ys, ys[1:], strict=False))
+    assert all(right - left >= 15 for left, right in pairwise(ys))
 
 
 def test_the_same_numbers_give_the_same_bytes() -> None:

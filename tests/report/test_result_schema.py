@@ -1,4 +1,4 @@
-"""A real result is held against the tables of ``docs/result.md``: no field more, none less, each of its type."""
+"""A real result is held against the tables of ``docs/result.md``: the same fields, each of its type."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def faults(value: Any, kind: str, where: str) -> Iterator[str]:
             yield f"{where} is {type(value).__name__}, documented as {kind}"
             return
         inner = kind.partition(" of ")[2]
-        items: Any = enumerate(value) if is_list else value.items()
+        keyed: Any = value
+        items: Any = enumerate(keyed) if is_list else keyed.items()
         for key, one in items:
             yield from faults(one, inner, f"{where}[{key}]")
     elif kind in OBJECTS:

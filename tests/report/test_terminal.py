@@ -133,7 +133,7 @@ def test_an_unfinished_or_damaged_run_is_told_as_what_it_is(tmp_path: Path) -> N
     with pytest.raises(WorkspaceError, match="run 'half' has no result yet"):
         report_text(workspace, "half")
     (folder / "result.json").write_text("{")
-    with pytest.raises(DataError, match="result.json of run 'half' cannot be read"):
+    with pytest.raises(DataError, match=r"result\.json of run 'half' cannot be read"):
         report_text(workspace, "half")
     (folder / "result.json").write_text("[]")
     with pytest.raises(DataError, match="is not a result"):

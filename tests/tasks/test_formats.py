@@ -198,12 +198,16 @@ _SIGNS = st.characters(codec="utf-8", exclude_characters="{}\\\n#*:", exclude_ca
 _ANSWERS = st.one_of(
     st.integers().map(str),
     st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),
-    st.sampled_from(["1/2", "January 5", r"\frac{1}{2}", "x = 5", "$1,200", "50%", "yajo", "a b  c", r"\{1\}"]),
+    st.sampled_from(
+        ["1/2", "January 5", r"\frac{1}{2}", "x = 5", "$1,200", "50%", "yajo", "a b  c", r"\{1\}"]
+    ),
     st.text(_SIGNS, min_size=1, max_size=30),
 )
 _RATIONALES = st.lists(
     st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
-    | st.sampled_from(["The answer is 5.", "so", "the answer is", "####", "\\boxed{2}", "\\boxed", "{", "A:", "\n"])
+    | st.sampled_from(
+        ["The answer is 5.", "so", "the answer is", "####", "\\boxed{2}", "\\boxed", "{", "A:", "\n"]
+    )
 ).map(" ".join)
 
 

@@ -45,7 +45,9 @@ def test_sentence_reads_the_last_answer_sentence(text: str, answer: str) -> None
     assert found.answer == answer
 
 
-@pytest.mark.parametrize("text", ["", "The answer is", "the answer was 4", "breathe answer is 4", "answer is 4"])
+@pytest.mark.parametrize(
+    "text", ["", "The answer is", "the answer was 4", "breathe answer is 4", "answer is 4"]
+)
 def test_sentence_finds_none(text: str) -> None:
     assert sentence(text) is None
 

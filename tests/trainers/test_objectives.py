@@ -58,7 +58,7 @@ def test_only_the_completion_has_a_gradient(model: Any, rows: Rows) -> None:
     loss_of(seen, batch).backward()
     assert seen.logits.grad is not None
     has_gradient = seen.logits.grad.abs().sum(dim=-1) > 0
-    # the logits at a position are for the next token: nothing for the prompt's, something for each learned one
+    # the logits at a position are for the next token: nothing for the prompt's, something for each learned
     assert torch.equal(has_gradient[:, :-1], batch.learned[:, 1:])
     assert not has_gradient[:, -1].any()
 

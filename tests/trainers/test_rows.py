@@ -180,7 +180,7 @@ def test_numbers_of_tokens_stand_beside_the_learned_tokens(read: Any) -> None:
     batch = read([first, second], PER_TOKEN).batch(np.array([1, 0]))
     assert batch.per_token["advantages"].tolist() == pytest.approx([0.4, 0.5, 0.1, 0.2, 0.3])
     assert batch.targets.tolist() == [7, EOS, 5, 6, EOS]
-    with pytest.raises(DataError, match="expected 3 finite numbers, one for each learned token"):
+    with pytest.raises(DataError, match="expected 3 finite numbers, one a learned token"):
         read([first | {"advantages": [0.1]}], PER_TOKEN)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +33,7 @@ def test_rows_of_a_batch_are_neighbours_by_length(lengths: np.ndarray, batch_row
         (lengths[batch].min(), lengths[batch].max())
         for batch in batches(lengths, batch_rows=batch_rows, epoch=1, seed=3)
     )
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
 
 
 def test_the_order_is_a_function_of_epoch_and_seed() -> None:

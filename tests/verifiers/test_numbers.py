@@ -113,8 +113,6 @@ def test_spellings_that_are_read(text: str, value: Fraction) -> None:
         "4:30",
         "7 a.m.",
         "5k",
-    ]
-    + [
         "5x",
         "5 x",
         "5!",
@@ -126,8 +124,6 @@ def test_spellings_that_are_read(text: str, value: Fraction) -> None:
         "two thirds",
         "5 thirds",
         "5 out of 6",
-    ]
-    + [
         "5 hours and 30 minutes",
         "6'2\"",
         "5th",
@@ -137,8 +133,6 @@ def test_spellings_that_are_read(text: str, value: Fraction) -> None:
         "five five",
         "twenty, five",
         "hundred",
-    ]
-    + [
         "2 5/2",
         "--5",
         "-$-5",
@@ -179,8 +173,8 @@ def test_cardinals_in_words_are_read_as_they_are_written(value: int) -> None:
 
 def in_english(value: int) -> str:
     """Write a cardinal from the other end than the reader does."""
-    small = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    names = [*small.split(), "seventeen", "eighteen", "nineteen"]
+    small = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    names = [*small.split(), "sixteen", "seventeen", "eighteen", "nineteen"]
     tens = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
     for scale, word in ((10**9, "billion"), (10**6, "million"), (1000, "thousand")):
         if value >= scale:

@@ -25,7 +25,7 @@ from docendo.metrics.transitions import transitions
 from docendo.runs.plan import Plan
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
-from docendo.runs.stages import versions
+from docendo.runs.stages import storage_faults, versions
 from docendo.runs.workspace import Workspace, write_durably
 
 RIVALS = ("base", "majority", "unverified")
@@ -77,7 +77,7 @@ def experiment(asked: Experiment) -> dict[str, Any]:
         result, finals = _one_seed(asked, f"{asked.name}-seed{seed}", seed)
         results.append(result)
         arms.append(finals)
-    with asked.workspace.running(asked.name) as folder:
+    with storage_faults(f"run {asked.name}"), asked.workspace.running(asked.name) as folder:
         write_durably(folder / "run.yaml", _described(asked, asked.seeds))
         whole = _over_seeds(asked, results, arms)
         _write_result(folder, whole)
@@ -113,7 +113,7 @@ def _run(asked: Experiment, name: str, seed: int, planned: Plan | None = None) -
 
 
 def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], dict[str, Measured]]:
-    with asked.workspace.running(name) as folder:
+    with storage_faults(f"run {name}"), asked.workspace.running(name) as folder:
         write_durably(folder / "run.yaml", _described(asked, [seed]))
         (folder / "stages.jsonl").write_bytes(b"")
         run = _run(asked, name, seed)

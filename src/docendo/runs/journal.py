@@ -38,7 +38,7 @@ class Journal:
                 raise JournalDamaged(f"{path.name} fails its own check")
             self._db.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            if _is_full(error):
+            if is_full(error):
                 raise OSError(28, "No space left on device") from error
             raise JournalDamaged(f"{path.name}: {error}") from error
 
@@ -128,5 +128,6 @@ class Journal:
             yield orjson.loads(payload)
 
 
-def _is_full(error: sqlite3.Error) -> bool:
+def is_full(error: sqlite3.Error) -> bool:
+    """Return whether SQLite says, in its own way, that the disk is full."""
     return "full" in str(error) or "disk I/O" in str(error)

@@ -41,7 +41,7 @@ def reopened(workspace: Workspace, stage_names: Sequence[str]) -> Table[Sample]:
             hint="name the stages of one evaluation, as result.json lists them",
         )
     verdicts = judged[0]
-    tables = _tables(list(found.values()))
+    tables = _tables(list(found.values()), [Source(name) for name in verdicts.record["sources"]])
     whole = next((table for table in tables if table.digest == verdicts.record["asked"]["samples"]), None)
     return Verified(whole or ByIds(tables, verdicts), verdicts, name="verdict", source=_source(verdicts))
 
@@ -60,12 +60,11 @@ def sealed_or_error(workspace: Workspace, name: str) -> Sealed:
     return sealed
 
 
-def _tables(stages: Sequence[Sealed]) -> list[Table[Sample]]:
+def _tables(stages: Sequence[Sealed], sources: Sequence[Source]) -> list[Table[Sample]]:
     """Return every sample stage under each of its readings, and those without one as they are."""
     tables: list[Table[Sample]] = []
     for sealed in stages:
         if sealed.kind == "sample":
-            sources = [Source(name) for name in sealed.record["sources"]]
             stored = Stored(sealed, sources=sources, stages=sealed.record["inputs"])
             asked = [one for one in stages if one.kind == "read"]
             readings = [one for one in asked if one.record["asked"]["samples"] == sealed.digest]

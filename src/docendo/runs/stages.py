@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import platform
+import sqlite3
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +18,7 @@ from typing import Any
 
 from docendo.core.errors import StageError
 from docendo.core.protocols import Chunk, Finished, Halved, Request
-from docendo.runs.journal import Journal, JournalDamaged
+from docendo.runs.journal import Journal, JournalDamaged, is_full
 from docendo.runs.stored import RowsWriter
 from docendo.runs.workspace import Sealed, StageKey, Workspace
 
@@ -58,13 +60,18 @@ def storage_faults(what: str) -> Generator[None]:
     """Tell a full disk or one that became read-only as what it is. What is sealed or journaled stays."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise StageError(
-                f"{what} could not be written: {error.strerror}",
-                hint="free space or make the workspace writable, then run the same command: it goes on",
-            ) from error
-        raise
+    except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, OSError):
+            is_ours = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+            why = error.strerror
+        else:
+            is_ours, why = is_full(error), os.strerror(errno.ENOSPC)
+        if not is_ours:
+            raise
+        raise StageError(
+            f"{what} could not be written: {why}",
+            hint="free space or make the workspace writable, then run the same command: it goes on",
+        ) from error
 
 
 def sealed_record(

@@ -34,7 +34,7 @@ from docendo.core.records import (
 )
 from docendo.core.seeds import canonical, digest_of
 from docendo.core.table import Table
-from docendo.runs.workspace import Sealed
+from docendo.runs.workspace import Sealed, file_sha256, renamed_as_damaged
 
 BATCH = 4096
 """Rows in memory at once when a stage is written or streamed."""
@@ -170,17 +170,22 @@ def stream(sealed: Sealed, columns: Sequence[str] | None = None) -> Iterator[Any
     """Yield a stage's rows in blocks, of the named columns where given.
 
     Raises:
-        WorkspaceError: The file is damaged (its pages carry checksums).
+        WorkspaceError: The file is not what was sealed. The stage has been set aside then.
     """
     try:
+        if file_sha256(sealed.rows_path) != sealed.record["rows_sha256"]:
+            raise pa.ArrowInvalid(f"{sealed.rows_path.name} is not what was written")
         with pq.ParquetFile(sealed.rows_path, page_checksum_verification=True) as file:
             yield from file.iter_batches(
                 batch_size=BATCH, columns=list(columns) if columns is not None else None, use_threads=False
             )
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise WorkspaceError(f"stage {sealed.name} cannot be read: {error.strerror}") from error
+        aside = renamed_as_damaged(sealed.folder)
         raise WorkspaceError(
-            f"stage {sealed.name} is damaged: {error}",
-            hint=f"run `docendo gc --stage {sealed.name}`, then the same command again: it is made anew",
+            f"stage {sealed.name} is damaged and was set aside as {aside.name}: {error}",
+            hint="run the same command again: it is made anew",
         ) from error
 
 

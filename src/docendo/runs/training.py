@@ -167,6 +167,8 @@ def _trained(
         last = step
 
     if not (final / "train.json").exists():
+        if final.exists():
+            run.workspace.set_aside(final, "train.json is missing")
         epochs = list(
             run.trainer().train(
                 Path(request.start.checkpoint.location),
@@ -285,7 +287,8 @@ def _remake(
             record = train(work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        if record["checkpoint"]["digest"] != sealed.record["checkpoint"]["digest"]:
+        made, before = ([one["digest"] for one in each["epochs"]] for each in (record, sealed.record))
+        if made != before:
             workspace.set_aside(sealed.folder, "its checkpoint was made again and came out different")
             raise StageError(
                 f"checkpoint {final.name} was made again and came out different from the one recorded",

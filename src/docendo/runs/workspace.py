@@ -15,12 +15,14 @@ counts as not there.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -150,6 +152,8 @@ class Workspace:
             record = orjson.loads((folder / "stage.json").read_bytes())
             if record["format"] > FORMAT:
                 raise WorkspaceError(f"stage {name} has a newer format", hint="update docendo")
+            if record.pop("check") != digest_of(record):
+                raise ValueError("its content is not what was written")
             found = {file: (folder / file).stat().st_size for file in record["files"]}
         except FileNotFoundError as error:
             if not folder.exists():
@@ -166,10 +170,7 @@ class Workspace:
 
     def set_aside(self, folder: Path, why: str) -> None:
         """Rename a damaged folder or file so that nothing believes it, and say so."""
-        number = 1
-        while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
-            number += 1
-        folder.rename(aside)
+        aside = renamed_as_damaged(folder)
         self.watcher.says(f"{folder.name} is damaged ({why}); set aside as {aside.name} and made again")
 
     def all_sealed(self) -> Iterator[Sealed]:
@@ -213,8 +214,9 @@ class Workspace:
         rows = work / "rows.parquet"
         files = {rows.name: rows.stat().st_size}
         whole = {"format": FORMAT, "kind": key.kind, "fingerprint": key.fingerprint, "asked": key.asked}
-        whole |= {**record, "files": files}
-        write_durably(work / "stage.json", orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+        whole |= {**record, "files": files, "rows_sha256": file_sha256(rows)}
+        checked = {**whole, "check": digest_of(whole)}
+        write_durably(work / "stage.json", orjson.dumps(checked, option=orjson.OPT_INDENT_2))
         _sync(rows)
         _sync(work)
         final = self.stages / key.name
@@ -243,6 +245,26 @@ class Workspace:
                     hint="wait for it, or give this one another --name; the two will share stages",
                 ) from error
             yield folder
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file; computed once as long as its size and time of change stay."""
+    status = path.stat()
+    return _sha256_of_state(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of_state(path: Path, size: int, changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def renamed_as_damaged(folder: Path) -> Path:
+    """Rename a folder or file to ``NAME.damaged-N``, with the first N that is free, and return that path."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    return folder.rename(aside)
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -169,7 +169,8 @@ class Columns:
             raise DataError(f"{origin}: nothing stands behind ####; expected the gold answer")
         if not self._options.keep_calculator_marks:
             solution = _CALCULATOR_MARK.sub("", solution)
-        return GoldRow(origin, "", text.strip(), unboxed(solution).strip())
+        # A line break in an answer is a space: the answer sentence is one line.
+        return GoldRow(origin, "", " ".join(text.split()), unboxed(solution).strip())
 
     def _optional(self, row: Mapping[str, Any], name: str, origin: Origin) -> str:
         """Return the text of a column, empty where the row has none."""

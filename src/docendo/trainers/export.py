@@ -37,7 +37,7 @@ _COPIED = (
 _COMPARED_LOGITS = 4
 _COMPARED_GENERATIONS = 20
 _COMPARED_TOKENS = 8
-"""New tokens in each compared generation. Ours: goes through the cache, and is cheap enough for every epoch."""
+"""New tokens in each compared generation. Ours: uses the cache, and is cheap enough for every epoch."""
 MERGE_TOLERANCE = 1e-4
 """Greatest difference of a logit between adapters beside the weights and adapters merged into them."""
 
@@ -214,7 +214,7 @@ def compare(kept: nn.Module, reloaded: nn.Module, probe: Probe) -> None:
             raise StageError(
                 f"the written checkpoint does not give the same {name} as the model in memory "
                 f"(largest difference {apart:g})",
-                hint="the disk may be faulty, or this architecture cannot be saved and read back without loss",
+                hint="the disk may be faulty, or this architecture does not survive being saved and loaded",
             )
 
 

@@ -1,8 +1,8 @@
 """Training losses as pure functions: tensors in, a numerator and a denominator out.
 
 A loss is ``numerator / denominator``, both summed over all rows of an optimizer step, however these are
-divided over micro-batches and processes. `docendo.trainers.objectives` says which columns of the training rows
-each needs and how the loop calls it; the settings stand in `docendo.core.losses`.
+divided over micro-batches and processes. `docendo.trainers.objectives` says which columns of the training
+rows each needs and how the loop calls it; the settings stand in `docendo.core.losses`.
 """
 
 from __future__ import annotations

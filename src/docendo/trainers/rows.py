@@ -297,7 +297,7 @@ class _Collector:
                     place,
                     row,
                     f"its {text} ends with token {ids[-1]}, which is not an end token "
-                    f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}): the model would not learn to stop",
+                    f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}): it would not teach to stop",
                     hint="drop samples that did not finish with 'stop'",
                 )
             low, high = min(ids), max(ids)
@@ -344,7 +344,7 @@ class _Collector:
             raise self._fault(
                 place,
                 row,
-                f"its {name} is {_short(values)}; expected {count} finite numbers, one for each learned token",
+                f"its {name} is {_short(values)}; expected {count} finite numbers, one a learned token",
             )
         return values
 

@@ -53,8 +53,8 @@ _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 class AccelerateTrainer:
     """Trains on a CPU or with CUDA, in one process or as many as ``accelerate launch`` has started.
 
-    Weights, moments and gradients are kept in single precision. With ``bfloat16`` the forward pass is computed
-    in it, and checkpoints are written in it.
+    Weights, moments and gradients are kept in single precision. With ``bfloat16`` the forward pass is
+    computed in it, and checkpoints are written in it.
     """
 
     threads: int = 0
@@ -65,7 +65,7 @@ class AccelerateTrainer:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Auto: bfloat16 with CUDA, float32 without."""
     save_seconds: float = 20.0
-    """Time between two saved steps; longer where saving takes long; 0: each step. So is the end of an epoch."""
+    """Time between two saved steps, longer where saving takes long; 0: each step. Every epoch ends with one."""
     name: str = field(default="accelerate", init=False)
     signature: Mapping[str, str] = field(init=False)
 
@@ -379,7 +379,7 @@ class _Training:
             raise StageError(
                 f"training diverged at step {self.sums.step + 1} of {steps}: loss {numerator / total:g}, "
                 f"gradient norm {norm.item():g}, learning rate {rate:g}",
-                hint=f"lower the learning rate (its peak is {self.settings.learning_rate:g}) or lengthen the warm-up",
+                hint=f"lower the learning rate, whose peak is {self.settings.learning_rate:g}",
             )
         if self.settings.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(self.trained.values(), self.settings.clip_norm, norm)
@@ -408,7 +408,8 @@ class _Training:
         import torch
 
         ours = torch.tensor([value], dtype=torch.float64, device=self.accelerator.device)
-        return self.accelerator.reduce(ours, "sum").item()
+        reduced: Any = self.accelerator.reduce(ours, "sum")
+        return reduced.item()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         import torch
@@ -495,7 +496,7 @@ class _Training:
             self.state.clear()
 
     def _card(self, trained: TrainedEpoch) -> str:
-        """Return a README that says where the weights came from. No clock and no path: its bytes are fixed."""
+        """Return a README that says where the weights came from. Without clock and path its bytes are fixed."""
         settings = {**asdict(self.settings), **asdict(self.loss), "epochs": self.epochs, "seed": self.seed}
         lines = [
             "---",

@@ -74,12 +74,10 @@ def _is_rounding(decimal: Number, number: Number) -> bool:
         return False
     last_place = Fraction(1, 10**decimal.decimals)
     is_rounded = abs(decimal.value - number.value) <= last_place / 2
-    # Cut off means nearer to zero, by less than one in the last place.
-    return (
-        is_rounded
-        or (0 <= abs(number.value) - abs(decimal.value) < last_place
-        and (decimal.value * number.value >= 0))
-    )
+    # Cut off means nearer to zero, by less than one in the last place, on the same side of it.
+    missing = abs(number.value) - abs(decimal.value)
+    is_cut = 0 <= missing < last_place and decimal.value * number.value >= 0
+    return is_rounded or is_cut
 
 
 def _has_no_end(value: Fraction) -> bool:

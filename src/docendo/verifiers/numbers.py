@@ -302,9 +302,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 
 def _exact(text: str) -> Fraction | None:
-    """Return the value of digits with separators; None where there are too many. Faster than `Fraction`
-    reads.
-    """
+    """Return the value of digits with separators, faster than `Fraction` reads; None: too many digits."""
     if len(text) > MAX_DIGITS:
         return None
     whole, _, part = text.replace(",", "").replace(" ", "").partition(".")
