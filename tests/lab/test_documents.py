@@ -100,6 +100,6 @@ def test_one_mistake_is_carried_through(name, index, seed):
 
 
 def test_the_student_never_reads_a_story():
-    stories = re.compile(r"\b(had|buys|sells|pens|boxes|How many)\b")
+    stories = re.compile(r"\b(buys|sells|boxes|times as many|equally|dollars)\b")
     for document in islice(documents(seed=0, shares=STUDENT_SHARES), 500):
         assert not stories.search(rendered(document))

@@ -40,7 +40,9 @@ def without_seconds(value: Any) -> Any:
 
 def lasting(workspace: Path) -> dict[str, Any]:
     """Return what an interruption may not change: rows, checkpoints, lists of stages, results."""
-    found: dict[str, Any] = tree_digest(workspace, but=lambda path: path.suffix == ".json" or _is_passing(path))
+    found: dict[str, Any] = tree_digest(
+        workspace, but=lambda path: path.suffix == ".json" or _is_passing(path)
+    )
     for path in sorted(workspace.glob("runs/*/result.json")):
         found[str(path.relative_to(workspace))] = without_seconds(orjson.loads(path.read_bytes()))
     for path in sorted(workspace.glob("stages/*/stage.json")):

@@ -23,7 +23,16 @@ from docendo.runs.settings import RunSettings
 from tests.fakes import GuessingEngine, House, ImprovingTrainer
 from tests.runs.experiments import asked
 
-EVENTS = {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "sqlite3.connect"}
+EVENTS = {
+    "open",
+    "os.rename",
+    "os.link",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "shutil.rmtree",
+    "sqlite3.connect",
+}
 SETTINGS = RunSettings(train_problems=6, validation_problems=4, test_problems=4, evaluation_samples=2)
 
 

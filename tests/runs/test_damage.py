@@ -38,7 +38,9 @@ def house(tmp_path: Path) -> House:
 def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("mine")
-    with pytest.raises(WorkspaceError, match=r"notes.txt' is a file; expected a directory\nhint: name another"):
+    with pytest.raises(
+        WorkspaceError, match=r"notes.txt' is a file; expected a directory\nhint: name another"
+    ):
         Workspace(path)
     assert path.read_text() == "mine"
 
@@ -157,7 +159,9 @@ def test_a_damaged_stage_is_set_aside_and_made_again(
 
 
 @settings(max_examples=60)
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), kind=st.sampled_from(["sample", "verify"]))
+@given(
+    place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), kind=st.sampled_from(["sample", "verify"])
+)
 def test_a_flipped_bit_in_the_rows_is_noticed_or_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, place: float, bit: int, kind: str
 ) -> None:
@@ -294,9 +298,7 @@ def test_a_damaged_checkpoint_is_trained_again_when_it_is_needed_and_not_before(
 def test_a_deleted_start_is_made_again_before_what_trains_from_it(house: House) -> None:
     run = house.run()
     first = trained(run)
-    rows = run.select(
-        run.verify(run.sample(run.base, run.problems("train"), 4, temperature=1.0)), correct
-    )
+    rows = run.select(run.verify(run.sample(run.base, run.problems("train"), 4, temperature=1.0)), correct)
     shutil.rmtree(first.checkpoint.location)
     run = house.run()
     first = trained(run)

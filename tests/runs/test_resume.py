@@ -94,17 +94,13 @@ def test_a_stage_killed_at_any_chunks_equals_an_unbroken_one(
     kills: set[int], halve: set[str], sizes: list[int], kind: type[BatchedEngine]
 ) -> None:
     with TemporaryDirectory() as folder:
-        whole = stage_of(
-            Path(folder, "a"), kind(rows_per_chunk=8, halve=frozenset(halve & _halvable(kind)))
-        )
+        whole = stage_of(Path(folder, "a"), kind(rows_per_chunk=8, halve=frozenset(halve & _halvable(kind))))
         hook = killed_at(kills)
         engines: list[GuessingEngine] = []
         for attempt in range(len(kills) + 1):
             # An engine that would cut otherwise by now (sizes) must not: the plan is in the journal.
             size = 8 if attempt == 0 else sizes[attempt % len(sizes)]
-            engine = kind(
-                rows_per_chunk=size, halve=frozenset(halve & _halvable(kind)), before_chunk=hook
-            )
+            engine = kind(rows_per_chunk=size, halve=frozenset(halve & _halvable(kind)), before_chunk=hook)
             engines.append(engine)
             try:
                 broken = stage_of(Path(folder, "b"), engine)

@@ -109,37 +109,78 @@ def test_rows_are_numbered_by_their_lines(tmp_path: Path) -> None:
         ("x.jsonl", b"\n \n", r"x\.jsonl has no rows"),
         ("x.json", b"[]", r"x\.json has no rows"),
         ("x.csv", b"question,answer\n", r"x\.csv has no rows"),
-        ("x.jsonl", b'{"question": "a", "answer": "1"}\n{"question": \n', r"x\.jsonl line 2: not JSON: .*\nhint: "),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": "1"}\n{"question": \n',
+            r"x\.jsonl line 2: not JSON: .*\nhint: ",
+        ),
         ("x.json", b'[{"question": "a"},\n{"question" "b"}]', r"x\.json line 2: not JSON"),
-        ("x.jsonl", b'{"question": "a", "answer": "1"}\n[1]\n', r"x\.jsonl line 2: is a list; expected an object"),
-        ("x.jsonl", b'{"question": "caf\xe9", "answer": "1"}', r"x\.jsonl line 1: not UTF-8 \(byte 0xe9 at 18\)"),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": "1"}\n[1]\n',
+            r"x\.jsonl line 2: is a list; expected an object",
+        ),
+        (
+            "x.jsonl",
+            b'{"question": "caf\xe9", "answer": "1"}',
+            r"x\.jsonl line 1: not UTF-8 \(byte 0xe9 at 18\)",
+        ),
         ("x.csv", b"question,answer\na,1\nb,caf\xe9\n", r"x\.csv line 3: not UTF-8"),
         ("x.csv", b"question,\xe9\na,1\n", r"x\.csv line 1: the header is not UTF-8"),
         ("x.csv", b"question,answer\na,1,2\n", r"x\.csv line 2: has 3 fields; expected 2"),
         ("x.csv", b'question,answer\n"a,1\n', r"x\.csv line 2: not CSV: "),
         ("x.jsonl", '{"question": "a"}'.encode("utf-16"), r"x\.jsonl is UTF-16; expected UTF-8"),
-        ("x.jsonl", b'{"q": "a", "answer": "1"}', r"line 1: there is no column question \(or problem, .*has answer, q"),
+        (
+            "x.jsonl",
+            b'{"q": "a", "answer": "1"}',
+            r"line 1: there is no column question \(or problem, .*has answer, q",
+        ),
         ("x.jsonl", b'{"question": "a"}', r"line 1: there is no column answer .*\nhint: .* --answer-column"),
         ("x.jsonl", b'{"question": " ", "answer": "1"}', r"line 1: question is empty"),
         ("x.jsonl", b'{"question": "a", "answer": ""}', r"line 1: answer is empty"),
-        ("x.jsonl", b'{"question": "a", "answer": ["1"]}', r"line 1: answer is a list; expected a text or a number"),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": ["1"]}',
+            r"line 1: answer is a list; expected a text or a number",
+        ),
         ("x.jsonl", b'{"question": "a", "answer": "b ####"}', r"line 1: nothing stands behind ####"),
-        ("x.jsonl", b'{"question": "a", "solution": "b"}', r"line 1: there is no answer column, and the solution has"),
+        (
+            "x.jsonl",
+            b'{"question": "a", "solution": "b"}',
+            r"line 1: there is no answer column, and the solution has",
+        ),
         ("x.jsonl", b'{"question": "a", "answer": "1", "split": "tset"}', r"line 1: unknown split 'tset'"),
-        ("x.jsonl", b'{"question": "a", "answer": "1", "split": "test"}\n{"question": "b", "answer": "1"}\n',
-         r"line 2: the row has no split; others have one"),
-        ("x.jsonl", b'{"question": "a", "answer": "1", "id": 7}\n\n{"question": "b", "answer": "1", "id": 7}\n',
-         r"line 3: id '7' stands already in line 1\nhint: ids must be unique"),
-        ("x.jsonl", b'{"question": "a", "answer": "1", "choices": "x"}', r"choices is a str; expected a list"),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": "1", "split": "test"}\n{"question": "b", "answer": "1"}\n',
+            r"line 2: the row has no split; others have one",
+        ),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": "1", "id": 7}\n\n{"question": "b", "answer": "1", "id": 7}\n',
+            r"line 3: id '7' stands already in line 1\nhint: ids must be unique",
+        ),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": "1", "choices": "x"}',
+            r"choices is a str; expected a list",
+        ),
         ("x.jsonl", b'{"question": "a", "answer": "1", "choices": ["x"]}', r"1 choices; expected 2 to 26"),
-        ("x.jsonl", b'{"question": "a", "answer": "D", "choices": ["x", "y"]}',
-         r"answer 'D' is no choice; expected one of A, B, or the text of one"),
+        (
+            "x.jsonl",
+            b'{"question": "a", "answer": "D", "choices": ["x", "y"]}',
+            r"answer 'D' is no choice; expected one of A, B, or the text of one",
+        ),
         ("x.jsonl.gz", b"not packed", r"x\.jsonl\.gz cannot be unpacked"),
-        ("x.jsonl.gz", gzip.compress(b'{"question": "a", "answer": "1"}\n' * 999)[:40], r"cannot be unpacked"),
+        (
+            "x.jsonl.gz",
+            gzip.compress(b'{"question": "a", "answer": "1"}\n' * 999)[:40],
+            r"cannot be unpacked",
+        ),
         ("x.parquet", b"PAR1 it is not", r"x\.parquet is not Parquet"),
         ("x.tsv", b"a\tb", r"x\.tsv is of no known kind; expected a file that ends in \.jsonl"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_told_in_one_clear_line(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
@@ -159,7 +200,7 @@ def test_a_column_that_no_row_has_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", SUMS)
     with pytest.raises(DataError, match=r"no row has a column 'rational'.* --solution-column"):
         file_task(path, TaskOptions(solution_column="rational"))
-    with pytest.raises(DataError, match="there is no column q;"):
+    with pytest.raises(DataError, match=r"there is no column q;"):
         file_task(path, TaskOptions(question_column="q"))
 
 
@@ -211,7 +252,7 @@ def test_the_answer_is_the_last_box_where_there_is_no_answer_column(tmp_path: Pa
 def test_gold_choices_become_letters(tmp_path: Path, choices: Any, answer: Any, letter: str | None) -> None:
     path = write(tmp_path / "x.jsonl", [{"question": "a", "answer": answer, "choices": choices}])
     if letter is None:
-        with pytest.raises(DataError, match="answer 'true' is no choice"):
+        with pytest.raises(DataError, match=r"answer 'true' is no choice"):
             file_task(path)
         return
     task = file_task(path)
@@ -239,7 +280,7 @@ def test_the_kind_of_answers_is_what_all_of_them_fit(tmp_path: Path, answers: li
 
 
 def test_answer_kind_choice_needs_choices(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="answer_kind is choice, and no row has choices"):
+    with pytest.raises(DataError, match=r"answer_kind is choice, and no row has choices"):
         file_task(write(tmp_path / "x.jsonl", SUMS), TaskOptions(answer_kind="choice"))
 
 
@@ -273,15 +314,15 @@ def test_missing_splits_are_cut_off_train(tmp_path: Path) -> None:
 
 def test_sizes_without_use_or_out_of_reach_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", [{**row, "split": "test"} for row in SUMS])
-    with pytest.raises(SettingError, match="test_size is 5, but .* they have a test split"):
+    with pytest.raises(SettingError, match=r"test_size is 5, but .* they have a test split"):
         file_task(path, TaskOptions(test_size=5))
-    with pytest.raises(SettingError, match="validation_size is 5, but .* no train split"):
+    with pytest.raises(SettingError, match=r"validation_size is 5, but .* no train split"):
         file_task(path, TaskOptions(validation_size=5))
-    with pytest.raises(SettingError, match="test_size is 40; .* has 40 rows"):
+    with pytest.raises(SettingError, match=r"test_size is 40; .* has 40 rows"):
         file_task(write(path, SUMS), TaskOptions(test_size=40))
-    with pytest.raises(SettingError, match="validation_size is 0; expected at least 1"):
+    with pytest.raises(SettingError, match=r"validation_size is 0; expected at least 1"):
         TaskOptions(validation_size=0)
-    with pytest.raises(SettingError, match="data_dir is .*; task x.jsonl has no use for it"):
+    with pytest.raises(SettingError, match=r"data_dir is .*; task x.jsonl has no use for it"):
         file_task(path, TaskOptions(data_dir=tmp_path))
 
 
@@ -333,9 +374,9 @@ def test_limits_take_the_first_and_unknown_splits_are_named(tmp_path: Path) -> N
     every = [problem.id for problem in task.problems("train")]
     assert [problem.id for problem in task.problems("train", 5)] == every[:5]
     assert list(task.labels("train", 5)) == every[:5]
-    with pytest.raises(UnknownNameError, match="unknown split 'tset'\nhint: did you mean 'test'"):
+    with pytest.raises(UnknownNameError, match=r"unknown split 'tset'\nhint: did you mean 'test'"):
         task.problems("tset")
-    with pytest.raises(UnknownNameError, match="unknown split 'dev'"):
+    with pytest.raises(UnknownNameError, match=r"unknown split 'dev'"):
         task.labels("dev")
 
 
@@ -358,9 +399,18 @@ def test_ids_that_stand_in_two_files_get_their_split_in_front(tmp_path: Path) ->
     assert len(found) == 40
 
 
+def test_parts_of_one_split_share_no_id(tmp_path: Path) -> None:
+    for part in (0, 1):
+        write(tmp_path / f"train-0000{part}-of-00002.parquet", [{**SUMS[part], "id": "a"}])
+    with pytest.raises(
+        DataError, match=r"00001-of-00002.parquet row 1: id 'a' .* in train-00000-of-.* row 1"
+    ):
+        file_task(tmp_path)
+
+
 def test_folders_without_splits_or_with_too_many_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "sums.jsonl", SUMS)
-    with pytest.raises(DataError, match="no file that is named after a split"):
+    with pytest.raises(DataError, match=r"no file that is named after a split"):
         file_task(tmp_path)
     write(tmp_path / "test.jsonl", SUMS)
     write(tmp_path / "test.csv", SUMS)

@@ -21,7 +21,8 @@ def task(
 ) -> int:
     """Check a task: ids, splits, gold answers, formats. Exit code 1 where a check fails."""
     failed = 0
-    for check in check_task(open_task(name, options or TaskOptions())):
+    chosen = options or TaskOptions()
+    for check in check_task(open_task(name, chosen), open_task(name, chosen)):
         failed += not check.passed
         print(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.detail}")
     return 1 if failed else 0

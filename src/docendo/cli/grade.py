@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +30,13 @@ def main(
     format: Annotated[str, Parameter(help="The task's format that reads the answers.")] = "default",
     output: Annotated[Path | None, Parameter(help="Write a JSON line a row here.")] = None,
     data_dir: Annotated[Path | None, Parameter(help="Folder with the task's files.")] = None,
+    columns: Annotated[
+        TaskOptions | None, Parameter(name="task", help="Columns of the task's own file, and how it is read.")
+    ] = None,
 ) -> None:
     """Grade a file of completions: accuracy with its interval, and a verdict a row with --output."""
-    opened = open_task(task, TaskOptions(data_dir=data_dir))
+    options = columns or TaskOptions()
+    opened = open_task(task, replace(options, data_dir=data_dir) if data_dir is not None else options)
     try:
         rows = output.open("w", encoding="utf-8") if output is not None else nullcontext(None)
     except OSError as error:
@@ -47,10 +52,12 @@ def main(
         )
     for line, why in found.bad_rows[:MOST_SHOWN]:
         sys.stderr.write(f"{file}, line {line}: {why}\n")
-    if len(found.bad_rows) > MOST_SHOWN:
-        sys.stderr.write(f"... and {len(found.bad_rows) - MOST_SHOWN} more rows\n")
+    if found.n_bad > MOST_SHOWN:
+        sys.stderr.write(f"... and {found.n_bad - MOST_SHOWN:,} more rows\n")
     low, high = found.interval.low, found.interval.high
     print(f"accuracy {found.accuracy:.1%} [{low:.1%}, {high:.1%}], n = {found.graded:,}")
     print(", ".join(f"{count:,} {outcome}" for outcome, count in found.outcomes.most_common()))
-    if found.bad_rows:
-        print(f"{len(found.bad_rows):,} rows could not be graded")
+    if found.gold_from_task:
+        print(f"{found.gold_from_task:,} gold answers were taken from the task")
+    if found.n_bad:
+        print(f"{found.n_bad:,} rows could not be graded")

@@ -16,6 +16,10 @@ from cyclopts.exceptions import CycloptsError
 from docendo import __version__
 from docendo.core.errors import DocendoError, UserError
 
+# Two training threads that spin while they wait collapse to a tenth of one thread's speed when anything else
+# runs on the machine (measured); with a short spin they keep most of their gain and lose little.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
 app = App(
     name="docendo",
     help="Make a language model better with what language models produce, and say whether it became better.",

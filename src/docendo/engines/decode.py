@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-_PREFILL_TOKENS = 4096
+_PREFILL_TOKENS = 2048
 """Prompt tokens read at once. Bounds the memory of activations; larger gains nothing on a CPU."""
 _FIRST_COLUMNS = 32
 _DROPPED_SHARE = 0.2
@@ -199,11 +199,27 @@ class Decoder:
         return F.linear(self._normed(x, self._norm), self._head).float()
 
     def _read_texts(
-        self, ids: Int[Tensor, "texts time"], prefix: _Prefix | None = None, first: int = 0
-    ) -> Float[Tensor, "texts time hidden"]:
-        """Run the model over texts that are filled up on the right; keep keys and values in ``prefix``."""
+        self,
+        ids: Int[Tensor, "texts time"],
+        prefix: _Prefix | None = None,
+        first: int = 0,
+        ends: Int[Tensor, " texts"] | None = None,
+    ) -> Float[Tensor, "rows hidden"]:
+        """Run the model over texts that are filled up on the right.
+
+        Args:
+            ids: The texts.
+            prefix: Keeps keys and values, where given, from its text number ``first`` on.
+            first: See ``prefix``.
+            ends: Place of each text's last token, where only what follows it is wanted: then the last layer
+                does nothing else but for keys and values.
+
+        Returns:
+            A row for each place of each text, or for each text with ``ends``.
+        """
         shape = self.shape
         texts, time = ids.shape
+        group = shape.heads // shape.kv_heads
         turns = self._turns_until(time)[:time, None]
         x = self._embedding[ids].view(texts * time, shape.hidden)
         for number, layer in enumerate(self._layers):
@@ -212,15 +228,20 @@ class Decoder:
             if prefix is not None:
                 prefix.keys[number][first : first + texts, :, :time] = k
                 prefix.values[number][first : first + texts, :, :time] = v
-            group = shape.heads // shape.kv_heads
-            seen = F.scaled_dot_product_attention(
-                q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), is_causal=True, scale=1.0
-            )
-            x.addmm_(seen.transpose(1, 2).reshape(texts * time, -1), layer.out.t())
+            k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+            if ends is not None and number == shape.layers - 1:
+                rows = torch.arange(texts)
+                x = x.view(texts, time, -1)[rows, ends]
+                is_seen = torch.arange(time) <= ends[:, None, None, None]
+                q = q[rows, :, ends][:, :, None]
+                seen = F.scaled_dot_product_attention(q, k, v, attn_mask=is_seen, scale=1.0)
+            else:
+                seen = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+            x.addmm_(seen.transpose(1, 2).reshape(len(x), -1), layer.out.t())
             if layer.out_bias is not None:
                 x += layer.out_bias
             self._inner(layer, x)
-        return x.view(texts, time, shape.hidden)
+        return x
 
     # ---- sampling
 
@@ -269,10 +290,8 @@ class Decoder:
         last = torch.empty(len(prompts), self.shape.hidden, dtype=self._dtype)
         first = 0
         for batch in batches(prompts, _PREFILL_TOKENS):
-            ids = padded(batch)
-            x = self._read_texts(ids, prefix, first)
             here = slice(first, first + len(batch))
-            last[here] = x[torch.arange(len(batch)), lengths[here] - 1]
+            last[here] = self._read_texts(padded(batch), prefix, first, lengths[here] - 1)
             first += len(batch)
         return prefix, last
 
@@ -336,7 +355,7 @@ class Decoder:
         for batch in batches(ordered, _PREFILL_TOKENS):
             places = order[done : done + len(batch)]
             done += len(batch)
-            x = self._read_texts(padded(batch))
+            x = self._read_texts(padded(batch)).view(len(batch), -1, self.shape.hidden)
             begin = [starts[place] for place in places]
             for text, before, token in wanted_tokens(batch, begin, most_logits // self.shape.vocabulary):
                 logits = self._logits(x[text, before])

@@ -12,6 +12,7 @@ from docendo.core.losses import Optimizer
 from docendo.core.protocols import Selector
 from docendo.core.records import Label, Model
 from docendo.core.table import Table
+from docendo.runs.evaluation import Evaluation
 from docendo.runs.run import Run
 from docendo.selectors.cap import RandomSubset
 
@@ -37,6 +38,10 @@ class UnverifiedRun(Run):
         place = len(self.kept_sizes)
         size = self._sizes[place] if place < len(self._sizes) else 0  # the method had ended by then
         return self.selected(table, [RandomSubset(size)], name)
+
+    def evaluate(self, what: Model | Table[Any], on: str = "test", *, n: int | None = None) -> Evaluation:
+        """Measure as any Run does, but draw no samples inside a round: only the end is compared."""
+        return super().evaluate(what, on, n=0 if self.round else n)
 
 
 def unverified(method: Run, recipe: Recipe, config: Any) -> tuple[Run, Model | Table[Any]]:

@@ -73,7 +73,7 @@ def completions(
         numbers = order[start : start + batch_size]
         inputs = tokenizer([prompts[number] for number in numbers], return_tensors="pt", padding=True)
         with torch.inference_mode():
-            output = model.generate(
+            output = model.generate(  # pyright: ignore[reportCallIssue]: a mixin hides it
                 input_ids=inputs["input_ids"],
                 attention_mask=inputs["attention_mask"],
                 max_new_tokens=max_new_tokens,

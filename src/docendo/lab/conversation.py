@@ -10,8 +10,6 @@ A system turn stands in front as ``{content}\n``. Each assistant turn begins wit
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] + '\\n' }}"
@@ -29,13 +27,8 @@ IS_RIGHT = "It is right."
 IS_WRONG = "It is wrong."
 
 
-class Message(TypedDict):
-    """One turn, in the form that ``apply_chat_template`` takes."""
-
-    role: str
-    content: str
-
-
+Message = dict[str, str]
+"""One turn, with ``role`` and ``content``: the form that ``apply_chat_template`` takes."""
 Conversation = list[Message]
 
 

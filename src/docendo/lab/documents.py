@@ -38,7 +38,13 @@ SHARES: dict[str, float] = {
 }
 """Share of each kind among the documents of the base model; a family's name: its worked documents."""
 
-STUDENT_SHARES: dict[str, float] = {"chain": 0.55, "addition": 0.15, "letters": 0.15, "dates": 0.15}
+STUDENT_SHARES: dict[str, float] = {
+    "chain": 0.55,
+    "addition": 0.08,
+    "letters": 0.1,
+    "dates": 0.12,
+    "exemplar": 0.15,
+}
 """The student's documents: no story in them."""
 
 DIRECT_SHARE = 0.6

@@ -1,4 +1,4 @@
-"""Pretrain the lab models from nothing: documents, tokenizer, weights, learning curve.
+r"""Pretrain the lab models from nothing: documents, tokenizer, weights, learning curve.
 
     A  write the documents                                  documents.py
     B  train the tokenizer on the first of them             tokenizer.py (or take the one given)
@@ -6,13 +6,18 @@
     D  train a small Llama on the rows, once each, at a constant rate that decays at the end
     E  on the way, measure greedy accuracy on story problems and save checkpoints
 
-    python -m docendo.lab.pretrain --out DIR                                  # base: one of its checkpoints
-    python -m docendo.lab.pretrain --out DIR2 --tokenizer DIR/tokenizer \\
-        --start DIR/step-012000 --seed 100 --steps 5000 --learning-rate 0.002 --decay-share 0.7     # teacher
-    python -m docendo.lab.pretrain --out DIR3 --tokenizer DIR/tokenizer --student                   # student
+The shipped models are made by four runs::
+
+    python -m docendo.lab.pretrain --out long
+    python -m docendo.lab.pretrain --out base --tokenizer long/tokenizer --start long/step-004000 \
+        --seed 50 --steps 800 --decay-share 1 --direct-share 0.75 --save-every 100
+    python -m docendo.lab.pretrain --out teacher --tokenizer long/tokenizer --start long/step-012000 \
+        --seed 100 --steps 5000 --learning-rate 0.002 --decay-share 0.7
+    python -m docendo.lab.pretrain --out student --tokenizer long/tokenizer --student
 
 Which checkpoint ships is not decided here: learning comes late and suddenly, so a model is chosen from the
-saved ones by its measured accuracy. The same seed, thread count and torch version give the same weights.
+saved ones by its accuracy on validation problems. The base model is ``base/step-000500``, the others are the
+last ones. The same seed, thread count, torch version and kind of processor give the same weights.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from docendo.lab.accuracy import greedy_accuracy
 from docendo.lab.conversation import rendered
@@ -73,7 +78,7 @@ class PretrainConfig:
 
 
 STUDENT = PretrainConfig(
-    student=True, n_steps=3_000, width=64, layers=3, feed_forward=172, key_value_heads=2, learning_rate=4e-3,
+    student=True, n_steps=6_000, width=64, layers=3, feed_forward=172, key_value_heads=2, learning_rate=4e-3,
     save_every=500, measure_every=500,
 )  # fmt: skip
 """The student: a third of the base model's parameters."""
@@ -91,7 +96,7 @@ def packed(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator
     """
     import torch
 
-    pad = int(tokenizer.convert_tokens_to_ids("<pad>"))
+    pad = _token_id(tokenizer, "<pad>")
     open_rows: dict[int, list[list[int]]] = {CONTEXT // 2: [], CONTEXT: []}
     full_rows: dict[int, list[list[int]]] = {CONTEXT // 2: [], CONTEXT: []}
     for ids in _encoded(texts, tokenizer):
@@ -110,6 +115,10 @@ def packed(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator
         if len(full) * length == TOKENS_PER_STEP:
             yield torch.tensor(full)
             full.clear()
+
+
+def _token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    return cast(int, tokenizer.convert_tokens_to_ids(token))
 
 
 def _encoded(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[list[int]]:
@@ -136,9 +145,9 @@ def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Lla
             num_key_value_heads=config.key_value_heads,
             max_position_embeddings=CONTEXT,
             tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=_token_id(tokenizer, "<s>"),
+            eos_token_id=_token_id(tokenizer, "</s>"),
+            pad_token_id=_token_id(tokenizer, "<pad>"),
         )
     )
 
@@ -171,11 +180,11 @@ def train(
         fused=True,
     )
     stories = list(FAMILIES["stories"].problems("validation", config.n_measured))
-    n_steps = config.n_steps
+    n_steps, pad = config.n_steps, _token_id(tokenizer, "<pad>")
     losses: list[float] = []
     n_tokens, start = 0, time.monotonic()
     for step, batch in enumerate(islice(batches, n_steps)):
-        labels = batch.masked_fill(batch == tokenizer.pad_token_id, -100)
+        labels = batch.masked_fill(batch.eq(pad), -100)
         n_tokens += int((labels >= 0).sum())
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(step, n_steps, config)
@@ -254,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--steps", type=int, help="number of training steps")
     parser.add_argument("--seed", type=int, default=0, help="seed of documents and weights (default: 0)")
+    parser.add_argument("--save-every", type=int, help="steps between two checkpoints")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -261,6 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = replace(
         config,
         n_steps=options.steps or config.n_steps,
+        save_every=options.save_every or config.save_every,
         learning_rate=options.learning_rate or config.learning_rate,
         decay_share=options.decay_share or config.decay_share,
         direct_share=config.direct_share if options.direct_share is None else options.direct_share,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from docendo.core.errors import UnknownNameError
 from docendo.core.protocols import Format, Verifier
@@ -17,6 +17,7 @@ from docendo.core.records import Label, Problem
 from docendo.lab.problems import FAMILIES, LabProblem
 from docendo.tasks.formats import formats_for
 from docendo.tasks.options import DEFAULTS, TaskOptions
+from docendo.tasks.rows import SPLITS
 from docendo.verifiers.exact import Exact
 from docendo.verifiers.numeric import Numeric
 
@@ -28,8 +29,6 @@ MOST = {"train": 100_000, "validation": 10_000, "test": 10_000}
 class LabTask:
     """A family of generated problems with one seed."""
 
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
-
     name: str
     family: str
     """Name of the family in `FAMILIES`."""
@@ -38,6 +37,11 @@ class LabTask:
     verifier: Verifier
     has_groups: bool = False
     """Whether the family's groups lie within one split."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All three: a family makes problems for each."""
+        return SPLITS
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -193,7 +193,7 @@ def _end_labels(
         yield _text(f"name c-{colour}", x, max(top, y) + 4, name)
 
 
-def difference_chart(rows: Sequence[Difference], *, title: str, width: int = 820) -> str:
+def difference_chart(rows: Sequence[Difference], *, title: str, width: int = 660) -> str:
     """Draw differences of shares with their intervals, in points, around a line at zero."""
     if not rows:
         return ""
@@ -259,7 +259,8 @@ def stacked_bars(rows: Sequence[Bar], *, title: str, width: int = 820) -> str:
 
 def _open(width: int, height: int, title: str) -> str:
     size = f'viewBox="0 0 {width} {height}" width="{width}"'
-    return f'<svg class="chart" {size} role="img" aria-label="{escaped(title)}">'
+    kind = "chart wide" if width > 700 else "chart"
+    return f'<svg class="{kind}" {size} role="img" aria-label="{escaped(title)}">'
 
 
 def _text(kind: str, x: float, y: float, text: str) -> str:

@@ -61,7 +61,10 @@ def garbage(workspace: Workspace) -> Iterator[Garbage]:
         elif folder.name in used or not is_quiet:
             kept_checkpoints.add(folder.name.rpartition("-")[2])
             for file in sorted(folder.iterdir()):
-                if file.name not in ("rows.parquet", "stage.json"):  # of a process killed just after it sealed
+                if file.name not in (
+                    "rows.parquet",
+                    "stage.json",
+                ):  # of a process killed just after it sealed
                     yield Garbage(file, "unfinished", _size(file))
         else:
             yield Garbage(folder, "in no run", _size(folder))

@@ -256,7 +256,7 @@ class Run:
             self._asked(model), prompts, n=n, first=first, how=how, run_seed=self.seed
         )
         sealed = self._stage(
-            key, name, prompts, work.total, work=work, tokens=work.total * how.max_new_tokens
+            key, name, prompts, work.total, work=work, tokens=work.total * how.max_new_tokens, sources=sources
         )
         if sealed is None:
             return self.unknown("read", f"{name}-read", work.total, sources, what)
@@ -297,7 +297,7 @@ class Run:
         Returns:
             Samples with ``logprobs[name]``; otherwise pairs (row, `Logprobs`).
         """
-        sources = what.sources | model.sources
+        sources = what.sources | model.sources | {self._speaker(model)}
         if not what.is_known or not model.checkpoint.digest:
             return self.unknown("logprobs", name, what.bound, sources, what)
         key, work = asking.scoring(
@@ -308,10 +308,10 @@ class Run:
             continuations=continuations,
             by_token=by_token,
         )
-        sealed = self._stage(key, name, what, len(what), work=work)
+        sealed = self._stage(key, name, what, len(what), work=work, sources=sources)
         if sealed is None:
             return self.unknown("logprobs", name, len(what), sources, what)
-        return WithLogprobs(what, sealed, name=name)
+        return WithLogprobs(what, sealed, name=name, sources=sources)
 
     # -- judging ------------------------------------------------------------------------------------------
 
@@ -337,6 +337,7 @@ class Run:
             rows=lambda: ((sample.id, *values) for sample, values in judged),
             summary=judged.summary,
             note=judged.note,
+            sources=[chosen.source],
         )
         if sealed is None:
             return self.unknown("verify", name, len(samples), samples.sources | {chosen.source}, samples)
@@ -390,7 +391,7 @@ class Run:
             for sample_id, score in found:
                 yield sample_id, score.value, score.reason
 
-        sealed = self._stage(key, scorer.name, samples, len(samples), rows=rows)
+        sealed = self._stage(key, scorer.name, samples, len(samples), rows=rows, sources=[scorer.source])
         if sealed is None:
             return self.unknown("score", scorer.name, len(samples), sources, samples)
         return Scored(samples, sealed, name=scorer.name, source=scorer.source)
@@ -535,6 +536,7 @@ class Run:
             ),
             summary=judged.summary,
             note=judged.note,
+            sources=[verifier.source],
         )
         if sealed is None:
             return self.unknown("evaluate", f"{name}-verdict", len(samples), sources, samples)
@@ -566,14 +568,19 @@ class Run:
         summary: Callable[[], Mapping[str, Any]] = dict,
         note: Callable[[], str] = str,
         tokens: int = 0,
+        sources: Iterable[Source] = (),
     ) -> Sealed | None:
-        """Return the sealed stage, doing it where it must be done; None in a plan where it must be done."""
+        """Return the sealed stage, doing it where it must be done; None in a plan where it must be done.
+
+        ``sources``: what the stage itself brings in, beside those of its inputs.
+        """
         label = self.label(name)
         if self.plan is not None:
             found = self.workspace.sealed(key.name)
             self.plan.note(PlannedStage(label, key.kind, total, True, found is not None, tokens))
             return found
-        place = Place(self.name, label, sorted(inputs.stages), sorted(s.value for s in inputs.sources))
+        used = sorted(source.value for source in inputs.sources.union(sources))
+        place = Place(self.name, label, sorted(inputs.stages), used)
         if work is not None:
             sealed, reused = engine_stage(self.workspace, key, place, work)
         else:

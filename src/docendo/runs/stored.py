@@ -374,8 +374,8 @@ class Scored(Beside):
 class WithLogprobs(Beside):
     """Rows with log-probabilities: of a Sample's own text or of continuations, under a name."""
 
-    def __init__(self, rows: Table[Any], sealed: Sealed, *, name: str) -> None:
-        super().__init__(rows, sealed)
+    def __init__(self, rows: Table[Any], sealed: Sealed, *, name: str, sources: Iterable[Source]) -> None:
+        super().__init__(rows, sealed, sources=sources)
         self.name = name
 
     def _attach(self, row: Any, values: tuple[Any, ...]) -> Any:

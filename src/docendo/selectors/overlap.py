@@ -4,14 +4,15 @@ A row is dropped when one of its texts, normalised, equals an evaluation questio
 of 13 words with one (Brown et al. 2020, arXiv:2005.14165, appendix C, use 13-grams; what they clean is the
 test set, here the training rows go, so every arm is measured on the same problems).
 
-Words are maximal runs of letters or digits, lower-cased. A question shorter than 13 words can only match
-exactly.
+Words are maximal runs of letters or digits, lower-cased, in the Unicode form NFKC. A question shorter than
+13 words can only match exactly.
 """
 
 from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,6 +28,8 @@ GRAM = 13
 
 def words_of(text: str) -> list[str]:
     """Return the lower-cased words of a text."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)  # é as one sign or as two, full-width digits
     return _WORD.findall(text.lower())
 
 

@@ -15,9 +15,9 @@ prompts are deterministic    the same problem gives the same prompt
 ===========================  ============================================================================
 
 A prompt gives the gold away when it holds the worked solution (20 characters or more); or when it holds the
-answer as the Format would have it written, or, outside the question and the choices, the gold answer by itself,
-more often than the prompt of the same Format for a problem without a question. So an answer that a question
-names by itself is no fault, and neither is an ``A`` that stands in every prompt.
+answer as the Format would have it written, or, outside the question and the choices, the gold answer by
+itself, more often than the prompt of the same Format for a problem without a question. So an answer that a
+question names by itself is no fault, and neither is an ``A`` that stands in every prompt.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _check(name: str, faults: list[str], n_problems: int) -> Check:
     if not faults:
         return Check(name, True, f"{n_problems:,} problems")
     more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
-    return Check(name, False, f"{len(faults):,} faults: {'; '.join(faults[:SHOWN])}{more}")
+    count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
+    return Check(name, False, f"{count}: {'; '.join(faults[:SHOWN])}{more}")
 
 
 # -- problems and splits -----------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ A target begins with a space. It goes on where the prompt ends: behind the trigg
 template or ``A:`` puts before an answer.
 
 `read` gives back what `target` wrote, rationale and answer, except for answers that hold an answer statement
-themselves, and in the answer sentence those that hold the end of a sentence: of ``St. Louis`` it reads ``St``.
-The checks of `docendo.tasks.conformance` find a task whose gold answers are such.
+themselves, and in the answer sentence those that hold the end of a sentence: of ``St. Louis`` it reads
+``St``. The checks of `docendo.tasks.conformance` find a task whose gold answers are such.
 """
 
 from __future__ import annotations

@@ -137,8 +137,9 @@ class _Reader:
         self._completion_column = completion_column
         self._answer_column = answer_column
         self._columns = Columns(TaskOptions(answer_column=answer_column))
-        self._by_id: dict[str, tuple[Problem, Label]] | None = None
+        self._by_id: dict[str, tuple[Problem, Label]] = {}
         self._by_question: dict[str, tuple[Problem, Label]] = {}
+        self._unread: list[str] | None = None
 
     def pair(self, row: Mapping[str, Any], origin: Origin) -> tuple[Sample, Label, bool]:
         """Return sample, gold answer, and whether the row has brought it."""
@@ -173,22 +174,29 @@ class _Reader:
         return Problem("", gold.question, "", gold.choices), Label("", gold.answer)
 
     def _from_task(self, row: Mapping[str, Any]) -> tuple[Problem, Label]:
-        if self._by_id is None:
-            self._by_id = {}
-            for split in self._task.splits:
-                labels = self._task.labels(split)
-                for problem in self._task.problems(split):
-                    known = problem, labels[problem.id]
-                    self._by_id[problem.id] = known
-                    self._by_question[normalised_question(problem.question)] = known
-        own_id = row.get("id")
-        if own_id is not None and (known := self._by_id.get(str(own_id))):
-            return known
-        for column in CANDIDATES["question"]:
-            question = row.get(column)
-            if isinstance(question, str) and (known := self._by_question.get(normalised_question(question))):
-                return known
+        own_id = None if row.get("id") is None else str(row["id"])
+        questions = [row[column] for column in CANDIDATES["question"] if isinstance(row.get(column), str)]
+        keys = [normalised_question(question) for question in questions]
+        if self._unread is None:
+            self._unread = list(self._task.splits)  # the test split is the last, and read first
+        while True:
+            if own_id is not None and own_id in self._by_id:
+                return self._by_id[own_id]
+            for key in keys:
+                if key in self._by_question:
+                    return self._by_question[key]
+            if not self._unread:
+                break
+            self._read(self._unread.pop())
         raise DataError(
             f"there is no column {self._answer_column}, and task {self._task.name} knows neither the id nor "
             "the question of the row"
         )
+
+    def _read(self, split: str) -> None:
+        """Remember the problems of a split; of two with one question, the one that was met first counts."""
+        labels = self._task.labels(split)
+        for problem in self._task.problems(split):
+            known = problem, labels[problem.id]
+            self._by_id.setdefault(problem.id, known)
+            self._by_question.setdefault(normalised_question(problem.question), known)

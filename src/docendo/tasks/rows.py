@@ -398,23 +398,24 @@ def _with_ids(rows: Sequence[GoldRow]) -> Iterator[GoldRow]:
     Files of one data set may number their rows each from 0: where an id stands in two files, all ids get
     their split in front.
     """
-    first: dict[tuple[str, str], Origin] = {}
-    places: dict[str, set[str]] = {}
+    first: dict[str, dict[str, Origin]] = {}
     for row in rows:
         if not row.id:
             continue
-        before = first.setdefault((row.origin.name, row.id), row.origin)
-        if before is not row.origin:
-            raise DataError(
-                f"{row.origin}: id {row.id!r} stands already in {before.unit} {before.number}",
-                hint="ids must be unique; name another column with --id-column",
-            )
-        places.setdefault(row.id, set()).add(row.origin.name)
-    is_shared = any(len(files) > 1 for files in places.values())
+        met = first.setdefault(row.id, {})
+        for split, before in met.items():
+            if split == row.split or before.name == row.origin.name:
+                place = f"{before.unit} {before.number}" if before.name == row.origin.name else str(before)
+                raise DataError(
+                    f"{row.origin}: id {row.id!r} stands already in {place}",
+                    hint="ids must be unique; name another column with --id-column",
+                )
+        met[row.split] = row.origin
+    is_shared = any(len(met) > 1 for met in first.values())
     times: Counter[str] = Counter()
     for row in rows:
         if row.id and is_shared:
-            yield replace(row, id=f"{row.split or row.origin.name}/{row.id}")
+            yield replace(row, id=f"{row.split}/{row.id}")
         elif row.id:
             yield row
         else:

@@ -65,7 +65,7 @@ class AccelerateTrainer:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Auto: bfloat16 with CUDA, float32 without."""
     save_seconds: float = 20.0
-    """Time between two saved steps, longer where saving takes long; 0: each step. Every epoch ends with one."""
+    """Time between two saved steps, longer where saving takes long; 0: each step. An epoch ends with one."""
     name: str = field(default="accelerate", init=False)
     signature: Mapping[str, str] = field(init=False)
 
@@ -496,7 +496,7 @@ class _Training:
             self.state.clear()
 
     def _card(self, trained: TrainedEpoch) -> str:
-        """Return a README that says where the weights came from. Without clock and path its bytes are fixed."""
+        """Return a README that says where the weights came from. No clock, no path: its bytes are fixed."""
         settings = {**asdict(self.settings), **asdict(self.loss), "epochs": self.epochs, "seed": self.seed}
         lines = [
             "---",

@@ -330,7 +330,7 @@ def _matrix(arm: str, counts: Mapping[str, int]) -> str:
 
     net = counts["wrong_right"] - counts["right_wrong"]
     return (
-        f'<table class="matrix"><caption>base to {dot(arm)} <small>net {net:+,}</small></caption>'
+        f'<table class="matrix"><caption>base to {dot(arm)} <small>net {f"{net:+,}" if net else 0}</small></caption>'
         "<thead><tr><th></th><th>then right</th><th>then wrong</th></tr></thead><tbody>"
         f"<tr><th>first right</th>{cell('right_right')}{cell('right_wrong', ' class=loss')}</tr>"
         f"<tr><th>first wrong</th>{cell('wrong_right', ' class=gain')}{cell('wrong_wrong')}</tr>"

@@ -105,19 +105,19 @@ def settings_section(workspace: Workspace, result: Result) -> str:
     if result["notes"]:
         notes = "".join(f"<li>{escaped(cut(str(note)))}</li>" for note in result["notes"])
         out.append(f"<h3>Notes</h3><ul>{notes}</ul>")
-    for title, values in (
-        (f"Recipe {result['recipe']}", result["config"]),
-        ("Run", result["settings"]),
-        ("Versions", result["versions"]),
-    ):
-        rows = [(escaped(name), f"<code>{value}</code>") for name, value in _flat(values)]
-        out.append(f"<h3>{escaped(title)}</h3>{table(('setting', 'value'), rows, words=2)}")
     shown = {"recipe", "task", "models", "seeds", "controls", "settings", "config", "versions", "command"}
-    more = {name: value for name, value in described.items() if name not in shown}
-    if more:
-        rows = [(escaped(name), f"<code>{value}</code>") for name, value in _flat(more)]
-        out.append(f"<h3>Further settings</h3>{table(('setting', 'value'), rows, words=2)}")
-    return "".join(out)
+    blocks = {
+        f"Recipe {result['recipe']}": result["config"],
+        "Run": result["settings"],
+        "Further settings": {name: value for name, value in described.items() if name not in shown},
+        "Versions": result["versions"],
+    }
+    tables = "".join(
+        f"<div><h3>{escaped(title)}</h3>{table(('setting', 'value'), rows, words=2)}</div>"
+        for title, values in blocks.items()
+        if (rows := [(escaped(name), f"<code>{value}</code>") for name, value in _flat(values)])
+    )
+    return f'{"".join(out)}<div class="blocks">{tables}</div>'
 
 
 def _described(workspace: Workspace, name: str) -> Mapping[str, Any]:

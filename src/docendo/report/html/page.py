@@ -129,6 +129,8 @@ figcaption { margin-top: .2rem; }
 .gain { background: color-mix(in srgb, var(--good) 14%, transparent); }
 .loss { background: color-mix(in srgb, var(--bad) 14%, transparent); }
 .matrix small { white-space: nowrap; }
+.blocks { columns: 24rem; column-gap: 2rem; } .blocks > div { break-inside: avoid; overflow-wrap: anywhere; }
+.blocks h3 { margin-top: .6rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 1rem; }
 .tiles .filter { grid-column: 1 / -1; } .tiles .card { margin-bottom: .8rem; }
 
@@ -186,7 +188,7 @@ ol.descent li li { margin: .15rem 0; overflow-wrap: anywhere; }
   body { font-size: 15px; } main, header, footer { padding-left: 1rem; padding-right: 1rem; }
   .verdict { padding: 1rem; } th, td { padding-right: .9rem; } .matrix { margin-right: 1rem; }
   .matrix td { min-width: 4.4rem; padding: .4rem .5rem; }
-  figure { overflow-x: auto; } .chart { max-width: none; }
+  figure { overflow-x: auto; } .chart { max-width: none; width: 30rem; } .chart.wide { width: 42rem; }
 }
 @media print {
   :root { color-scheme: light; } nav, .filter { display: none; } body { font-size: 10.5pt; }
