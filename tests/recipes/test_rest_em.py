@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes import House
+from tests.runs.experiments import asked
 
 from docendo.core.errors import SettingError
 from docendo.core.records import Model, Outcome, Source
@@ -19,8 +21,6 @@ from docendo.evidence.experiment import experiment
 from docendo.recipes.rest_em import RestEmConfig, rest_em
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
-from tests.fakes import House
-from tests.runs.experiments import asked
 
 GOLDEN = Path(__file__).parent / "golden" / "rest_em.txt"
 SMALL = RunSettings(train_problems=12, validation_problems=10, test_problems=6, evaluation_samples=2)
@@ -258,7 +258,7 @@ def test_all_faults_of_the_settings_are_told_at_once() -> None:
 def test_supervised_learning_of_kept_samples_is_the_exact_m_step(
     prior: list[int], rewards: list[int]
 ) -> None:
-    """argmin over p of -E[r log p] is p0 r / sum(p0 r): counts of kept samples, normalised, and a fixed point.
+    """argmin over p of -E[r log p] is p0 r / sum(p0 r): counts of kept samples, normalised; a fixed point.
 
     Counts of samples stand for p0. The weighted loss over all samples is that over the kept ones times their
     share, so both have the same minimum.
@@ -286,7 +286,7 @@ def test_em_with_graded_rewards_has_its_worked_numbers() -> None:
     assert means == [1.9, 2.57895, 3.20408, 3.59873, 3.80354]
 
 
-# -- lineage --------------------------------------------------------------------------------------------------
+# -- lineage -------------------------------------------------------------------------------------------
 
 
 def test_the_lineage_of_two_rounds_is_that_of_the_golden_file(house: House) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import House, tree_digest
+from tests.runs.experiments import asked
 
 from docendo.core.errors import UnknownNameError
 from docendo.evidence.experiment import experiment
@@ -17,8 +19,6 @@ from docendo.recipes.rest_em import RestEmConfig
 from docendo.runs.cleaning import delete, forget_stage, garbage, used_stages
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import StageKey, Workspace
-from tests.fakes import House, tree_digest
-from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=6, validation_problems=4, test_problems=4, evaluation_samples=0)
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -44,7 +44,8 @@ def test_a_workspace_of_finished_runs_has_no_garbage(house: House) -> None:
 
 
 def test_stages_of_a_deleted_run_are_garbage_with_their_checkpoints(house: House) -> None:
-    experiment(asked(house, name="other", config=RestEmConfig(rounds=1, samples_per_problem=3)))
+    config = RestEmConfig(rounds=1, samples_per_problem=4, temperature=0.5)
+    experiment(asked(house, name="other", config=config))
     shutil.rmtree(house.workspace.runs / "other")
     before = tree_digest(house.workspace.runs)
     doomed = list(garbage(house.workspace))

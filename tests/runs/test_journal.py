@@ -1,4 +1,4 @@
-"""The journal against a dictionary: what was finished is there, in the order of positions, after any restart."""
+"""The journal against a dictionary: what was finished is there, by position, after any restart."""
 
 from __future__ import annotations
 

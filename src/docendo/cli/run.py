@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -138,12 +139,9 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
             engines.close()
     from docendo.report.html import write_report
 
-    if options.seeds > 1:
-        for seed in asked.seeds:
-            write_report(workspace, f"{name}-seed{seed}")
-    page = write_report(workspace, name)
-    print(report_text(workspace, name))
-    print(f"\nreport: {page}")
+    write_report(workspace, name)
+    width = min(120, shutil.get_terminal_size((100, 40)).columns)
+    print(report_text(workspace, name, width=width, colour=sys.stdout.isatty()))
     return 0
 
 

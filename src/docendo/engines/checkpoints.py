@@ -79,9 +79,9 @@ def check_files(folder: Path) -> None:
     for shard in shards:
         _check_safetensors(shard)
     if "auto_map" in config:
-        from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+        from transformers import CONFIG_MAPPING
 
-        if config.get("model_type") not in CONFIG_MAPPING_NAMES:
+        if config.get("model_type") not in CONFIG_MAPPING:
             raise ModelError(
                 f"{folder} needs program code of its own (auto_map in config.json): model type "
                 f"{config.get('model_type')!r} is not one of transformers' own",

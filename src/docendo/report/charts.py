@@ -125,7 +125,7 @@ def line_chart(
         return top + tall * (1 - (value - low) / (high - low))
 
     out = [_open(width, height, title)]
-    steps = ticks(low, high)
+    steps = ticks(low, high, 6)
     for value in steps:
         y = at_y(value)
         unit = " %" if value == steps[-1] else ""

@@ -35,4 +35,4 @@ class Judgements:
     def note(self) -> str:
         """Return the share of correct ones so far, for people."""
         total = sum(self._outcomes.values())
-        return f"{self._outcomes['correct'] / total:.1%} correct" if total else ""
+        return f"{100 * self._outcomes['correct'] / total:.1f} % correct" if total else ""

@@ -54,10 +54,11 @@ class Lineage:
             for line in listing.read_bytes().splitlines():
                 try:
                     entry = orjson.loads(line)
-                except ValueError:
+                    stage, inputs = entry["stage"], set(entry["inputs"])
+                except (ValueError, KeyError, TypeError):
                     continue  # the last line of a run that was killed
-                if entry["stage"] in lineage.inputs:
-                    lineage.inputs[entry["stage"]].update(entry["inputs"])
+                if stage in lineage.inputs:
+                    lineage.inputs[stage].update(inputs)
         return lineage
 
     def find(self, name: str) -> tuple[str, Any]:
@@ -70,9 +71,10 @@ class Lineage:
             UnknownNameError: Nothing has that name, or several have.
         """
         name = name.strip("/")
+        epoch = ""
         for prefix in ("checkpoints/", "stages/"):
             if prefix in name:
-                name = name[name.rindex(prefix) + len(prefix) :].split("/")[0]
+                name, _, epoch = name[name.rindex(prefix) + len(prefix) :].partition("/")
         found: list[tuple[str, Any]] = []
         for sealed in self.stages.values():
             fingerprint = sealed.record["fingerprint"]
@@ -80,8 +82,7 @@ class Lineage:
                 found.append(("stage", sealed))
             elif _begins(fingerprint, name):
                 is_checkpoint = sealed.kind == "train"
-                digest = sealed.record["checkpoint"]["digest"] if is_checkpoint else ""
-                found.append(("checkpoint", digest) if is_checkpoint else ("stage", sealed))
+                found.append(("checkpoint", _digest(sealed, epoch)) if is_checkpoint else ("stage", sealed))
         found += [("checkpoint", digest) for digest in self.trained if _begins(digest, name)]
         if not found:
             found = [("sample", row) for row in self._samples(name)]
@@ -207,6 +208,12 @@ class Lineage:
             if sealed.record.get("checkpoint") == digest or sealed.record["asked"].get("start") == digest
         )
         return Origin("checkpoint", digest, says, users)
+
+
+def _digest(sealed: Sealed, folder: str) -> str:
+    """Return the digest of the checkpoint in a folder of a train stage's; of the chosen one by default."""
+    digests: dict[str, str] = {epoch["folder"]: epoch["digest"] for epoch in sealed.record["epochs"]}
+    return digests.get(folder, digests["."])
 
 
 def _begins(whole: str, name: str) -> bool:

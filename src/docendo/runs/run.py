@@ -8,7 +8,7 @@ A recipe sees Tables and Models and nothing of engines, files or devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import orjson
 
@@ -59,9 +59,17 @@ class Scorer(Protocol):
     One that asks a model is handed the verbs: its questions are stages like all others.
     """
 
-    version: int
-    name: str
-    source: Source
+    version: ClassVar[int]
+
+    @property
+    def name(self) -> str:
+        """Under which its scores stand on the samples."""
+        ...
+
+    @property
+    def source(self) -> Source:
+        """Where its information comes from."""
+        ...
 
     def scores(self, samples: Table[Sample], run: Run) -> Iterable[Score]:
         """Return one Score a row, in order."""
@@ -364,7 +372,7 @@ class Run:
             asked.setdefault(split, set()).add(problem_id)
         if "test" in asked and not may_see_test:
             raise GoldAccessError(
-                f"{verb} was given samples of the test split, whose gold answers are for `evaluate` on it alone",
+                f"{verb} was given samples of the test split, whose gold only `evaluate` on it may see",
                 hint='use `run.evaluate(..., on="test")`, or a verifier that needs no gold answer',
             )
         labels: dict[str, Label] = {}
@@ -666,7 +674,7 @@ def _summary(sealed: Sealed) -> str:
         return f"{record['kept']:,} of {sealed.rows:,} rows kept"
     if "outcomes" in record:
         right = record["outcomes"].get("correct", 0)
-        return f"{right:,} of {sealed.rows:,} correct ({right / max(1, sealed.rows):.1%})"
+        return f"{right:,} of {sealed.rows:,} correct ({100 * right / max(1, sealed.rows):.1f} %)"
     if sealed.kind == "train":
         return f"{sealed.rows:,} rows, loss {record['epochs'][-1]['train_loss']:.4f}"
     return f"{sealed.rows:,} rows"

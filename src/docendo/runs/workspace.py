@@ -149,11 +149,7 @@ class Workspace:
         """Return the sealed stage of that name; None where there is none, or a damaged one was set aside."""
         folder = self.stages / name
         try:
-            record = orjson.loads((folder / "stage.json").read_bytes())
-            if record["format"] > FORMAT:
-                raise WorkspaceError(f"stage {name} has a newer format", hint="update docendo")
-            if record.pop("check") != digest_of(record):
-                raise ValueError("its content is not what was written")
+            record = _checked_record(folder)
             found = {file: (folder / file).stat().st_size for file in record["files"]}
         except FileNotFoundError as error:
             if not folder.exists():
@@ -265,6 +261,16 @@ def renamed_as_damaged(folder: Path) -> Path:
     while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
         number += 1
     return folder.rename(aside)
+
+
+def _checked_record(folder: Path) -> dict[str, Any]:
+    """Return what ``stage.json`` says; ValueError, KeyError or TypeError where it is not what was written."""
+    record = orjson.loads((folder / "stage.json").read_bytes())
+    if record["format"] > FORMAT:
+        raise WorkspaceError(f"stage {folder.name} has a newer format", hint="update docendo")
+    if record.pop("check") != digest_of(record):
+        raise ValueError("its content is not what was written")
+    return record
 
 
 def write_durably(path: Path, content: bytes) -> None:

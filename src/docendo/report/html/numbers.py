@@ -328,9 +328,10 @@ def _matrix(arm: str, counts: Mapping[str, int]) -> str:
     def cell(name: str, kind: str = "") -> str:
         return f"<td{kind}>{count(counts[name])}<br><small>{percent(counts[name] / whole)}</small></td>"
 
-    net = counts["wrong_right"] - counts["right_wrong"]
+    gained = counts["wrong_right"] - counts["right_wrong"]
+    net = f"net {gained:+,}" if gained else "net 0"
     return (
-        f'<table class="matrix"><caption>base to {dot(arm)} <small>net {f"{net:+,}" if net else 0}</small></caption>'
+        f'<table class="matrix"><caption>base to {dot(arm)} <small>{net}</small></caption>'
         "<thead><tr><th></th><th>then right</th><th>then wrong</th></tr></thead><tbody>"
         f"<tr><th>first right</th>{cell('right_right')}{cell('right_wrong', ' class=loss')}</tr>"
         f"<tr><th>first wrong</th>{cell('wrong_right', ' class=gain')}{cell('wrong_wrong')}</tr>"
