@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any, Generic, TypeVar, cast
 
 from docendo.core.errors import PlanEnds
@@ -67,6 +68,10 @@ class Table(ABC, Generic[Row]):
             for values, reader in readers:
                 values.append(reader(row))
         return out
+
+    def picked(self, flags: Sequence[bool]) -> Iterator[Row]:
+        """Yield the rows whose flag holds; tables of stages do not build the others at all."""
+        return compress(self, flags)
 
     def map(self, function: Callable[..., Any]) -> Table[Any]:
         """Return one row for each row."""
@@ -245,6 +250,14 @@ class Chained(Table[Row]):
         _must_be_known(self)
         for part in self.parts:
             yield from part
+
+    def picked(self, flags: Sequence[bool]) -> Iterator[Row]:
+        """Yield the rows whose flag holds, part by part."""
+        _must_be_known(self)
+        start = 0
+        for part in self.parts:
+            yield from part.picked(flags[start : start + len(part)])
+            start += len(part)
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import tee
 from typing import Any
 
 from docendo.core.protocols import Verifier
@@ -22,8 +23,9 @@ class Judgements:
 
     def __iter__(self) -> Iterator[tuple[Sample, tuple[str, str]]]:
         self._outcomes.clear()
-        pairs = ((sample, self._labels.get(sample.problem.id)) for sample in self._samples)
-        for sample, verdict in zip(self._samples, self._verifier.verdicts(pairs), strict=True):
+        samples, given = tee(self._samples)  # holds no more than the verifier reads ahead
+        pairs = ((sample, self._labels.get(sample.problem.id)) for sample in given)
+        for sample, verdict in zip(samples, self._verifier.verdicts(pairs), strict=True):
             self._outcomes[verdict.outcome.value] += 1
             yield sample, (verdict.outcome.value, verdict.reason)
 

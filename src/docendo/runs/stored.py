@@ -33,7 +33,7 @@ from docendo.core.records import (
     Verdict,
 )
 from docendo.core.seeds import canonical, digest_of
-from docendo.core.table import Table
+from docendo.core.table import Chained, Table
 from docendo.runs.workspace import Sealed, file_sha256, renamed_as_damaged
 
 BATCH = 4096
@@ -189,6 +189,21 @@ def stream(sealed: Sealed, columns: Sequence[str] | None = None) -> Iterator[Any
         ) from error
 
 
+def _filtered(sealed: Sealed, flags: Sequence[bool]) -> Iterator[Any]:
+    """Yield the blocks of a stage with those rows alone whose flag holds."""
+    start = 0
+    for batch in stream(sealed):
+        mine = flags[start : start + batch.num_rows]
+        start += batch.num_rows
+        if any(mine):
+            yield batch.filter(pa.array(mine, type=pa.bool_()))
+
+
+def _tuples(batches: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    for batch in batches:
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
 def column_values(sealed: Sealed, name: str) -> Iterator[Any]:
     """Yield one column's values, row by row."""
     for batch in stream(sealed, [name]):
@@ -211,9 +226,16 @@ class Stored(Table[Sample]):
         return self.sealed.digest
 
     def __iter__(self) -> Iterator[Sample]:
+        return self._rows(stream(self.sealed))
+
+    def picked(self, flags: Sequence[bool]) -> Iterator[Sample]:
+        """Yield the rows whose flag holds."""
+        return self._rows(_filtered(self.sealed, flags))
+
+    def _rows(self, batches: Iterable[Any]) -> Iterator[Sample]:
         last: tuple[Any, ...] | None = None
         prompt: Prompt | None = None
-        for batch in stream(self.sealed):
+        for batch in batches:
             names = batch.schema.names
             for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 row = dict(zip(names, values, strict=True))
@@ -284,6 +306,22 @@ def _prompt(problem: dict[str, Any], messages: list[dict[str, Any]], parents: li
     return Prompt(about, tuple(Message(m["role"], m["content"]) for m in messages), tuple(parents), turn)
 
 
+def _makes_its_rows(table: Table[Any]) -> bool:
+    """Whether each iteration of a table makes rows of its own that nobody else has seen."""
+    if isinstance(table, Chained):
+        return all(_makes_its_rows(part) for part in table.parts)
+    return isinstance(table, Stored) or (
+        isinstance(table, (Beside, Selected)) and _makes_its_rows(table.rows)
+    )
+
+
+def _put_into(row: Any, **fields: Any) -> Any:
+    """Write fields into a row that was just made: a copy of twenty fields for each further stage is slow."""
+    for name, value in fields.items():
+        object.__setattr__(row, name, value)
+    return row
+
+
 class Beside(Table[Any]):
     """A table with the columns of a further stage beside it."""
 
@@ -303,17 +341,20 @@ class Beside(Table[Any]):
         return digest_of([self.sealed.kind, *told, self.rows.digest, self.sealed.digest])
 
     def __iter__(self) -> Iterator[Any]:
-        own = (
-            values
-            for batch in stream(self.sealed)
-            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        )
-        for row, values in zip(self.rows, own, strict=True):
-            yield self._attach(row, values)
+        return self._beside(self.rows, _tuples(stream(self.sealed)))
+
+    def picked(self, flags: Sequence[bool]) -> Iterator[Any]:
+        """Yield the rows whose flag holds."""
+        return self._beside(self.rows.picked(flags), _tuples(_filtered(self.sealed, flags)))
+
+    def _beside(self, rows: Iterable[Any], own: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        put = _put_into if _makes_its_rows(self.rows) else replace
+        for row, values in zip(rows, own, strict=True):
+            yield self._attach(put, row, values)
 
     @abstractmethod
-    def _attach(self, row: Any, values: tuple[Any, ...]) -> Any:
-        """Return the row with this stage's values."""
+    def _attach(self, put: Callable[..., Any], row: Any, values: tuple[Any, ...]) -> Any:
+        """Return the row with this stage's values; ``put(row, field=value)`` gives the row with a field."""
 
     own: Mapping[str, str] = {}
     """Column names of the table that are columns of this stage's file, under which name."""
@@ -337,9 +378,9 @@ class Read(Beside):
 
     own: ClassVar[Mapping[str, str]] = {name: name for name in ("rationale", "answer", "is_parsed")}
 
-    def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
+    def _attach(self, put: Callable[..., Any], row: Sample, values: tuple[Any, ...]) -> Sample:
         _, rationale, answer, is_parsed = values
-        return replace(row, rationale=rationale, answer=answer, is_parsed=is_parsed)
+        return put(row, rationale=rationale, answer=answer, is_parsed=is_parsed)
 
 
 class Verified(Beside):
@@ -351,10 +392,10 @@ class Verified(Beside):
         self.source = source
         self.own = {f"verdict:{name}": "verdict"} | ({"verdict": "verdict"} if name == "verdict" else {})
 
-    def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
+    def _attach(self, put: Callable[..., Any], row: Sample, values: tuple[Any, ...]) -> Sample:
         *_, outcome, reason = values
         verdict = Verdict(Outcome(outcome), reason, self.source)
-        return replace(row, verdicts={**row.verdicts, self.name: verdict})
+        return put(row, verdicts={**row.verdicts, self.name: verdict})
 
 
 class Scored(Beside):
@@ -366,9 +407,9 @@ class Scored(Beside):
         self.source = source
         self.own = {f"score:{name}": "score"}
 
-    def _attach(self, row: Sample, values: tuple[Any, ...]) -> Sample:
+    def _attach(self, put: Callable[..., Any], row: Sample, values: tuple[Any, ...]) -> Sample:
         _, value, reason = values
-        return replace(row, scores={**row.scores, self.name: Score(value, reason, self.source)})
+        return put(row, scores={**row.scores, self.name: Score(value, reason, self.source)})
 
 
 class WithLogprobs(Beside):
@@ -378,7 +419,7 @@ class WithLogprobs(Beside):
         super().__init__(rows, sealed, sources=sources)
         self.name = name
 
-    def _attach(self, row: Any, values: tuple[Any, ...]) -> Any:
+    def _attach(self, put: Callable[..., Any], row: Any, values: tuple[Any, ...]) -> Any:
         _, sums, tokens, by_token = values
         found = Logprobs(
             tuple(sums),
@@ -386,9 +427,7 @@ class WithLogprobs(Beside):
             None if by_token is None else tuple(tuple(one) for one in by_token),
         )
         return (
-            replace(row, logprobs={**row.logprobs, self.name: found})
-            if isinstance(row, Sample)
-            else (row, found)
+            put(row, logprobs={**row.logprobs, self.name: found}) if isinstance(row, Sample) else (row, found)
         )
 
 
@@ -407,20 +446,23 @@ class Selected(Table[Any]):
         kept = self.sealed.record["kept"]
         return kept if self.kept else self.sealed.rows - kept
 
-    def _flags(self) -> Iterator[bool]:
-        for batch in stream(self.sealed, ["kept"]):
-            for flag in batch.column("kept").to_pylist():
-                yield flag is self.kept
+    def _flags(self) -> list[bool]:
+        return [flag is self.kept for flag in column_values(self.sealed, "kept")]
 
     def __iter__(self) -> Iterator[Any]:
-        return compress(self.rows, self._flags())
+        return self.rows.picked(self._flags())
+
+    def picked(self, flags: Sequence[bool]) -> Iterator[Any]:
+        """Yield those of these rows whose flag holds."""
+        mine = iter(flags)
+        return self.rows.picked([flag and next(mine) for flag in self._flags()])
 
     def _compute_digest(self) -> str:
         return digest_of(["select", self.kept, self.rows.digest, self.sealed.digest])
 
     def columns(self, names: Sequence[str]) -> Columns:
         """Return the named columns of these rows."""
-        flags = list(self._flags())
+        flags = self._flags()
         return {name: list(compress(values, flags)) for name, values in self.rows.columns(names).items()}
 
     @property
@@ -437,8 +479,9 @@ def row_ids(table: Table[Any]) -> Callable[[], Iterator[str]]:
     """Return what yields an id for each row: the row's own where it has one, else its place."""
 
     def ids() -> Iterator[str]:
-        for place, row in enumerate(table):
-            found = getattr(row, "id", None)
-            yield found if isinstance(found, str) else str(place)
+        if isinstance(getattr(next(iter(table), None), "id", None), str):
+            yield from table.columns(["id"])["id"]
+        else:
+            yield from map(str, range(len(table)))
 
     return ids
