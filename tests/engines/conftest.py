@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engines.tiny import write_model, write_tokenizer
 
 from docendo.core.records import Checkpoint
 from docendo.engines.checkpoints import open_checkpoint
 from docendo.engines.transformers import TransformersEngine, TransformersOptions
+from tests.engines.tiny import write_model, write_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.engines.tiny import write_tokenizer
 
 from docendo.core.errors import ModelError
 from docendo.engines.checkpoints import open_checkpoint
+from tests.engines.tiny import write_tokenizer
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engines.tiny import END, PAD, START, write_model
 from transformers import AutoModelForCausalLM
 
 from docendo.engines.decode import CancelledError, Decoder, placed
 from docendo.engines.generic import GenericDecoder
 from docendo.engines.jobs import Draw
 from docendo.engines.shapes import Shape, UnsupportedError
+from tests.engines.tiny import END, PAD, START, write_model
 
 LLAMA_3 = {
     "rope_type": "llama3",

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engines.tiny import END, write_model
 
 from docendo.core.errors import ModelError, SettingError, StageError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
@@ -22,6 +21,7 @@ from docendo.core.seeds import derived_seed
 from docendo.engines.checkpoints import open_checkpoint
 from docendo.engines.tokenizer import Tokenizer
 from docendo.engines.transformers import TransformersEngine, TransformersOptions
+from tests.engines.tiny import END, write_model
 
 WARM = Sampling(temperature=1.0, max_new_tokens=40)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engines.tiny import CHATML, END, START, write_sentencepiece, write_tokenizer
 
 from docendo.core.errors import DataError, ModelError
 from docendo.core.records import Message
 from docendo.engines.tokenizer import Tokenizer
+from tests.engines.tiny import CHATML, END, START, write_sentencepiece, write_tokenizer
 
 ASKED = (Message("user", "What is 3 + 4?"),)
 PREFILLED = (*ASKED, Message("assistant", "Let's think"))

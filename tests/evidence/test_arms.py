@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import House
 
 from docendo.core.table import Table
 from docendo.evidence.arms import UnverifiedRun
@@ -14,6 +13,7 @@ from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.selectors.cap import Cap
 from docendo.selectors.verdict import correct
+from tests.fakes import House
 
 
 @pytest.fixture

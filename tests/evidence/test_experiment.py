@@ -10,8 +10,6 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from tests.fakes import House, SumsTask
-from tests.runs.experiments import asked, without_seconds
 
 from docendo.core.errors import SettingError
 from docendo.evidence.experiment import experiment
@@ -19,6 +17,8 @@ from docendo.metrics.paired import compare
 from docendo.recipes.rest_em import RestEmConfig
 from docendo.runs.settings import RunSettings
 from docendo.runs.stored import column_values
+from tests.fakes import House, SumsTask
+from tests.runs.experiments import asked, without_seconds
 
 SMALL = RunSettings(train_problems=20, validation_problems=10, test_problems=20, evaluation_samples=2)
 CONFIG = RestEmConfig(rounds=2, samples_per_problem=4)

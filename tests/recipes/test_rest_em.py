@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import House
-from tests.runs.experiments import asked
 
 from docendo.core.errors import SettingError
 from docendo.core.records import Model, Outcome, Source
@@ -21,6 +19,8 @@ from docendo.evidence.experiment import experiment
 from docendo.recipes.rest_em import RestEmConfig, rest_em
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
+from tests.fakes import House
+from tests.runs.experiments import asked
 
 GOLDEN = Path(__file__).parent / "golden" / "rest_em.txt"
 SMALL = RunSettings(train_problems=12, validation_problems=10, test_problems=6, evaluation_samples=2)

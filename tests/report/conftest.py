@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import GuessingEngine, House, SumsTask
 
 from docendo.core.protocols import Completion, Request, Sampling
 from docendo.core.records import Problem
@@ -14,6 +13,7 @@ from docendo.evidence.experiment import Experiment, experiment
 from docendo.recipes.rest_em import RestEmConfig, rest_em
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import Workspace
+from tests.fakes import GuessingEngine, House, SumsTask
 
 HOSTILE = (
     "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)> & \"'\x00\x1b[31m\u202e\u2028\ud800"

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from tests.report.conftest import Ran
-
 from docendo.report.descent import descent
 from docendo.report.results import result_of
+from tests.report.conftest import Ran
 
 
 def test_descent_goes_from_the_returned_checkpoint_over_rows_and_samples_to_the_base(ran: Ran) -> None:

@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.report.conftest import HOSTILE, Ran
 
 from docendo.report.escaping import visible
 from docendo.report.html import report_html, write_report
 from docendo.report.results import result_of
 from docendo.runs.workspace import Workspace
+from tests.report.conftest import HOSTILE, Ran
 
 VOID = {"meta", "br", "link", "img", "input"}
 SECTIONS = [

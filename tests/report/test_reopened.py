@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import House
-from tests.report.conftest import Ran
 
 from docendo.core.errors import DataError, WorkspaceError
 from docendo.core.records import Source
@@ -16,6 +14,8 @@ from docendo.runs.reopened import ByIds, reopened
 from docendo.runs.stages import Place, written_stage
 from docendo.runs.stored import Read, Verified
 from docendo.runs.workspace import StageKey, Workspace
+from tests.fakes import House
+from tests.report.conftest import Ran
 
 
 def test_every_evaluation_of_a_result_opens_again_with_the_same_accuracy(ran: Ran) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import Ran
 
 from docendo.report.results import result_of
+from tests.report.conftest import Ran
 
 PAGE = (Path(__file__).parents[2] / "docs" / "result.md").read_text(encoding="utf-8")
 LISTS_OVER_SEEDS = {"chosen", "information", "cost"}

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.report.conftest import Ran
 
 from docendo.report.results import finals, result_of
 from docendo.report.samples import KINDS, picked_pairs, picked_rows
 from docendo.report.samples import _drawn as drawn  # pyright: ignore[reportPrivateUsage]
 from docendo.runs.stages import Place, written_stage
 from docendo.runs.workspace import Sealed, StageKey, Workspace
+from tests.report.conftest import Ran
 
 
 @given(

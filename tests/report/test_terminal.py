@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from tests.report.conftest import Ran
 
 from docendo.core.errors import DataError, UnknownNameError, WorkspaceError
 from docendo.evidence.verdict import verdict
@@ -17,6 +16,7 @@ from docendo.metrics.intervals import Interval
 from docendo.report.results import finals, result_of, rounds, verdict_in_words
 from docendo.report.terminal import render_result, report_json, report_text
 from docendo.runs.workspace import Workspace
+from tests.report.conftest import Ran
 
 
 def comparison(against: str, low: float, high: float) -> dict[str, Any]:

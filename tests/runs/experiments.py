@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tests.fakes import House, tree_digest
 
 from docendo.evidence.experiment import Experiment
 from docendo.recipes.rest_em import RestEmConfig, rest_em
+from tests.fakes import House, tree_digest
 
 
 def asked(house: House, **more: Any) -> Experiment:

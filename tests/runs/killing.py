@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tests.fakes import GuessingEngine, House, ImprovingTrainer
-from tests.runs.experiments import asked
 
 from docendo.evidence.experiment import experiment
 from docendo.runs.settings import RunSettings
+from tests.fakes import GuessingEngine, House, ImprovingTrainer
+from tests.runs.experiments import asked
 
 EVENTS = {
     "open",

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import House, tree_digest
-from tests.runs.experiments import asked
 
 from docendo.core.errors import UnknownNameError
 from docendo.evidence.experiment import experiment
@@ -19,6 +17,8 @@ from docendo.recipes.rest_em import RestEmConfig
 from docendo.runs.cleaning import delete, forget_stage, garbage, used_stages
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import StageKey, Workspace
+from tests.fakes import House, tree_digest
+from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=6, validation_problems=4, test_problems=4, evaluation_samples=0)
 PROCESSES = multiprocessing.get_context("forkserver")

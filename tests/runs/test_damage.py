@@ -12,8 +12,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import GuessingEngine, House
-from tests.runs.experiments import asked, lasting
 
 from docendo.core.errors import StageError, WorkspaceError
 from docendo.core.protocols import Chunk, Silent
@@ -23,6 +21,8 @@ from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import Workspace
 from docendo.selectors.verdict import correct
+from tests.fakes import GuessingEngine, House
+from tests.runs.experiments import asked, lasting
 
 SMALL = RunSettings(train_problems=8, validation_problems=6, test_problems=6, evaluation_samples=2)
 

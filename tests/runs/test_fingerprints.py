@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import GuessingEngine, House, SumFormat, SumsTask
-from tests.runs.experiments import asked
 
 from docendo.core.losses import Optimizer
 from docendo.core.records import Label, Message, Problem, Prompt, Reading
@@ -21,6 +19,8 @@ from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.selectors.cap import Cap
 from docendo.selectors.verdict import correct
+from tests.fakes import GuessingEngine, House, SumFormat, SumsTask
+from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=8, validation_problems=6, test_problems=6, evaluation_samples=2)
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from tests.fakes import House, SumsTask, tree_digest
-from tests.runs.experiments import asked
 
 from docendo.core.errors import GoldAccessError
 from docendo.core.records import Label, Model, Outcome, Sample, Score, Source, Verdict
@@ -20,6 +18,8 @@ from docendo.runs.ledger import Ledger
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.selectors.verdict import correct
+from tests.fakes import House, SumsTask, tree_digest
+from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=8, validation_problems=6, test_problems=6, evaluation_samples=2)
 

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.runs.experiments import lasting
-
 from docendo.runs.cleaning import delete, garbage
 from docendo.runs.workspace import Workspace
+from tests.runs.experiments import lasting
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.fakes import House
-from tests.runs.experiments import asked
 
 from docendo.core.errors import UnknownNameError
 from docendo.evidence.experiment import experiment
@@ -16,6 +14,8 @@ from docendo.runs.lineage import Lineage, Origin
 from docendo.runs.settings import RunSettings
 from docendo.runs.stored import column_values
 from docendo.runs.workspace import Sealed
+from tests.fakes import House
+from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=10, validation_problems=6, test_problems=6, evaluation_samples=0)
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import House, tree_digest
-from tests.runs.experiments import asked
 
 from docendo.evidence.experiment import experiment, plan
 from docendo.recipes.rest_em import RestEmConfig
 from docendo.runs.plan import Plan
 from docendo.runs.settings import RunSettings
+from tests.fakes import House, tree_digest
+from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=8, validation_problems=6, test_problems=6, evaluation_samples=2)
 CONFIG = RestEmConfig(rounds=2, samples_per_problem=4)

@@ -11,8 +11,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import GuessingEngine, House
-from tests.runs.experiments import asked, lasting
 
 from docendo.core.errors import StageError
 from docendo.core.protocols import Chunk, Finished, Request, Sampling
@@ -20,6 +18,8 @@ from docendo.core.records import Checkpoint, Completion
 from docendo.core.seeds import digest_of
 from docendo.evidence.experiment import experiment
 from docendo.runs.settings import RunSettings
+from tests.fakes import GuessingEngine, House
+from tests.runs.experiments import asked, lasting
 
 
 class Killed(BaseException):

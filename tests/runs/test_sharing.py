@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import GuessingEngine, House
-from tests.runs.experiments import asked
 
 from docendo.core.errors import WorkspaceError
 from docendo.core.protocols import Chunk, Silent
 from docendo.evidence.experiment import experiment
 from docendo.runs.settings import RunSettings
+from tests.fakes import GuessingEngine, House
+from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=6, validation_problems=4, test_problems=4, evaluation_samples=2)
 PROCESSES = multiprocessing.get_context("forkserver")

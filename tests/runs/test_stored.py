@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import Equality, House
 
 from docendo.core.records import Label, Outcome, Sample, Source, Verdict
 from docendo.core.table import Rows, Table
@@ -21,6 +20,7 @@ from docendo.runs.workspace import StageKey, Workspace
 from docendo.selectors.cap import Cap
 from docendo.selectors.distinct import distinct
 from docendo.selectors.verdict import HasVerdict, correct
+from tests.fakes import Equality, House
 
 SMALL = RunSettings(train_problems=10)
 NAMES = [

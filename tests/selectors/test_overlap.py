@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.selectors.partition import reasons_of
 
 from docendo.core.parts import identity_of
 from docendo.core.seeds import derived_rng
 from docendo.selectors.overlap import GRAM, Overlap, words_of
+from tests.selectors.partition import reasons_of
 
 THIRTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen"
 SHORT = "How many apples are left?"

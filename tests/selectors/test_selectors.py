@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.selectors.partition import reasons_of
 
 from docendo.core.errors import SettingError
 from docendo.core.parts import identity_of
@@ -23,6 +22,7 @@ from docendo.selectors.cap import Cap, RandomSubset
 from docendo.selectors.distinct import Distinct, distinct
 from docendo.selectors.ended import Ended
 from docendo.selectors.verdict import HasVerdict, correct
+from tests.selectors.partition import reasons_of
 
 outcomes = st.sampled_from(list(Outcome))
 

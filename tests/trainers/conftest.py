@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.trainers.tiny import write_model
 
 from docendo.engines.tokenizer import Tokenizer
+from tests.trainers.tiny import write_model
 
 
 @pytest.fixture(autouse=True)

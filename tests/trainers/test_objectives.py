@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from tests.trainers.tiny import sums, write_rows
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +17,7 @@ from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers.export import load_model
 from docendo.trainers.objectives import Batch, Progress, learned_logits, objective_of
 from docendo.trainers.rows import Limits, Rows, read_rows
+from tests.trainers.tiny import sums, write_rows
 
 LOSS = supervised()
 OBJECTIVE = objective_of(LOSS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from tests.trainers.tiny import sums, write_rows
 from tests.trainers.training import train
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.trainers.tiny import sums, write_model, write_rows
-from tests.trainers.training import bytes_of, train, train_slowly
 
 from docendo.core.errors import StageError
 from docendo.core.protocols import TrainingStep
 from docendo.trainers.state import read, write
+from tests.trainers.tiny import sums, write_model, write_rows
+from tests.trainers.training import bytes_of, train, train_slowly
 
 
 class Interrupted(Exception):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.trainers.tiny import BOS, EOS, PAD, Row, row, sums, write_rows
 
 from docendo.core.errors import DataError, ModelError
 from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers.objectives import OBJECTIVES, Objective
 from docendo.trainers.rows import Limits, Rows, read_rows
+from tests.trainers.tiny import BOS, EOS, PAD, Row, row, sums, write_rows
 
 SUPERVISED = next(iter(OBJECTIVES.values()))
 PAIRS = replace(SUPERVISED, texts=("chosen", "rejected"), numbers=("reference",))

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.trainers.tiny import EOS, row, sums, write_model, write_rows
-from tests.trainers.training import bytes_of, train
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +23,8 @@ from docendo.trainers.export import Probe, compare, load_model
 from docendo.trainers.objectives import OBJECTIVES, Batch, Objective, Progress, learned_logits, objective_of
 from docendo.trainers.rows import Limits, read_rows
 from docendo.trainers.trainer import AccelerateTrainer
+from tests.trainers.tiny import EOS, row, sums, write_model, write_rows
+from tests.trainers.training import bytes_of, train
 
 
 @pytest.fixture

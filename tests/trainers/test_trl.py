@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tests.trainers.tiny import sums, write_rows
 
 from docendo.core.losses import supervised
 from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers.export import load_model
 from docendo.trainers.objectives import Progress, objective_of
 from docendo.trainers.rows import Limits, read_rows
+from tests.trainers.tiny import sums, write_rows
 
 
 def test_the_loss_of_a_batch_equals_that_of_trl(start: Path, tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.verifiers.cases import pair
-
 from docendo.core.protocols import Verifier
 from docendo.core.records import Label, Outcome, Sample, Verdict
 from docendo.verifiers.choice import Choice
 from docendo.verifiers.exact import Exact
 from docendo.verifiers.math import Math
 from docendo.verifiers.numeric import Numeric
+from tests.verifiers.cases import pair
 
 Rows = Callable[[str], Iterable[dict[str, Any]]]
 

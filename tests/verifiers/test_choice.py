@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.verifiers.cases import pair
 
 from docendo.core.records import Outcome
 from docendo.verifiers.choice import Choice
+from tests.verifiers.cases import pair
 
 FRUIT = ("apples", "Red pears", "a kiwi")
 answers = st.one_of(

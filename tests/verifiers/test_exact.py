@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.verifiers.cases import pair
 
 from docendo.core.records import Label, Outcome, Sample, Source
 from docendo.verifiers.exact import Exact
+from tests.verifiers.cases import pair
 
 words = st.text(alphabet="aAbBéÉß\u017fİ \t\u00a0.,1", max_size=8)
 SETTINGS = [Exact(fold_case=case, fold_spaces=spaces) for case in (True, False) for spaces in (True, False)]

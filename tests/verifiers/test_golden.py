@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.verifiers import golden
 
 from docendo.core.records import Outcome
+from tests.verifiers import golden
 
 Rows = Callable[[str], Iterable[dict[str, Any]]]
 

@@ -11,12 +11,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.verifiers.cases import DIFFERENT, EQUIVALENT, HOSTILE, pair
 
 from docendo.core.errors import SettingError
 from docendo.core.records import Label, Outcome, Sample, Source
 from docendo.verifiers.math import MAX_NESTING, WINDOW, Math
 from docendo.verifiers.mathtext import latex, nesting, quick_finding
+from tests.verifiers.cases import DIFFERENT, EQUIVALENT, HOSTILE, pair
 
 SAME = [(group, *texts) for group, pairs in EQUIVALENT.items() for texts in pairs]
 OTHER = [(group, *texts) for group, pairs in DIFFERENT.items() for texts in pairs]

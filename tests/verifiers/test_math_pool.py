@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.verifiers.cases import HOSTILE
 
 from docendo.core.errors import DocendoError
 from docendo.verifiers.math_pool import DEATHS, MathPool
+from tests.verifiers.cases import HOSTILE
 
 HANGING = HOSTILE["tower of powers"]
 

@@ -6,10 +6,10 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.verifiers.cases import HOSTILE
 
 from docendo.verifiers.number_words import in_words
 from docendo.verifiers.numbers import MAX_DIGITS, parse_number, plain, read_number
+from tests.verifiers.cases import HOSTILE
 
 integers = st.integers(-(10**30), 10**30)
 decimals = st.builds(lambda value, places: (value, places), st.integers(-(10**15), 10**15), st.integers(0, 9))

@@ -6,11 +6,11 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.verifiers.cases import HOSTILE, pair
 
 from docendo.core.errors import SettingError
 from docendo.core.records import Outcome
 from docendo.verifiers.numeric import Numeric
+from tests.verifiers.cases import HOSTILE, pair
 
 answers = st.one_of(
     st.fractions(max_denominator=30).map(str),

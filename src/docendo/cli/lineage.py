@@ -11,7 +11,9 @@ from docendo.runs.lineage import Lineage, Origin
 
 
 def main(
-    name: Annotated[str, Parameter(help="A checkpoint's folder or digest, a stage, or a sample's id.")],
+    name: Annotated[
+        str, Parameter(help="A run, a checkpoint's folder or digest, a stage, or a sample's id.")
+    ],
     *,
     forwards: Annotated[bool, Parameter(help="What came of it, instead of where it came from.")] = False,
     depth: Annotated[int, Parameter(help="Steps to walk at most.")] = 12,

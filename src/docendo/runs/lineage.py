@@ -64,13 +64,16 @@ class Lineage:
     def find(self, name: str) -> tuple[str, Any]:
         """Return what a name means: ``("stage", Sealed)``, ``("checkpoint", digest)`` or ``("sample", row)``.
 
-        A name is a stage's, a fingerprint or checkpoint folder, a checkpoint's digest, a sample's id, or an
-        unambiguous beginning of one of these (six characters at least).
+        A name is a run's (meaning the checkpoint that it returned), a stage's, a fingerprint or checkpoint
+        folder, a checkpoint's digest, a sample's id, or an unambiguous beginning of one of these but the
+        first (six characters at least).
 
         Raises:
             UnknownNameError: Nothing has that name, or several have.
         """
         name = name.strip("/")
+        if (self.workspace.runs / name / "result.json").is_file():
+            return self._returned(name)
         epoch = ""
         for prefix in ("checkpoints/", "stages/"):
             if prefix in name:
@@ -92,8 +95,20 @@ class Lineage:
             )
         if not found:
             known = [*self.stages, *self.trained]
-            raise UnknownNameError.of("stage, checkpoint or sample", name, known[:40])
+            raise UnknownNameError.of("run, stage, checkpoint or sample", name, known[:40])
         return found[0]
+
+    def _returned(self, run: str) -> tuple[str, Any]:
+        """Return the checkpoint that a run returned."""
+        chosen = orjson.loads((self.workspace.runs / run / "result.json").read_bytes())["chosen"]
+        if isinstance(chosen, list):
+            raise UnknownNameError(
+                f"run {run!r} has several seeds, each with a model of its own",
+                hint=f"name one of its runs, such as {run}-seed0",
+            )
+        if chosen.get("checkpoint") is None:
+            raise UnknownNameError(f"run {run!r} returned answers, and no checkpoint")
+        return "checkpoint", chosen["checkpoint"]
 
     def _samples(self, name: str) -> Iterator[Mapping[str, Any]]:
         for sealed in self.stages.values():

@@ -479,9 +479,13 @@ def row_ids(table: Table[Any]) -> Callable[[], Iterator[str]]:
     """Return what yields an id for each row: the row's own where it has one, else its place."""
 
     def ids() -> Iterator[str]:
-        if isinstance(getattr(next(iter(table), None), "id", None), str):
-            yield from table.columns(["id"])["id"]
-        else:
-            yield from map(str, range(len(table)))
+        start = 0
+        for part in table.parts if isinstance(table, Chained) else (table,):
+            count = len(part)
+            if isinstance(getattr(next(iter(part), None), "id", None), str):
+                yield from part.columns(["id"])["id"]
+            else:
+                yield from map(str, range(start, start + count))
+            start += count
 
     return ids
