@@ -55,7 +55,7 @@ class RestEmConfig:
     """Passes over the kept solutions in a round. Paper: not stated."""
     choose_epoch: bool = True
     """Take the epoch with the best validation accuracy (early stopping); otherwise the last."""
-    optimizer: Optimizer = field(default_factory=Optimizer)
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
     """How the M step walks downhill. Paper: not stated."""
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ class RunSettings:
 
     seed: int = 0
     """Seed of everything that is drawn in the run."""
-    train_problems: int | None = 1500
+    train_problems: int | None = 1800
     """Problems of the train split; None: all there are."""
     validation_problems: int | None = 300
     """Problems of the validation split, on which epochs and rounds are chosen."""
