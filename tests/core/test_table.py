@@ -211,7 +211,7 @@ def test_every_kind_of_row_says_which_problem_it_is_about() -> None:
 
 
 def test_an_unknown_table_gives_its_bound_and_ends_a_plan_when_looked_into() -> None:
-    table = Unknown(7, sources=[Source.SELF], stages=["sample-1"])
+    table = Unknown(7, asked="sample-1", sources=[Source.SELF], stages=["sample-1"])
     derived: list[Table[Any]] = [
         table,
         table.map(lambda row: row),
@@ -221,7 +221,9 @@ def test_an_unknown_table_gives_its_bound_and_ends_a_plan_when_looked_into() -> 
     ]
     assert [one.is_known for one in derived] == [False] * 5
     assert [one.bound for one in derived] == [7, 7, 7, 8, 1]
+    assert (table + Rows([1])).plan_key == (table + Rows([1])).plan_key != table.plan_key
     for one in derived:
+        assert one.plan_key
         for look in (list, len, lambda table: table.digest, lambda table: table.columns(["value"])):
             with pytest.raises(PlanEnds):
                 look(one)

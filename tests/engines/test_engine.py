@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +213,29 @@ def test_a_prompt_that_fills_the_context_is_a_failed_row(
     assert rows[1].generated_tokens <= 3
     assert rows[2].status == "ok"
     assert {rows[1].finish, rows[2].finish} <= {"stop", "length"}
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_chunk_may_fail_as_a_whole(engine: TransformersEngine, tmp_path: Path, kind: str) -> None:
+    checkpoint = open_checkpoint(write_model(tmp_path, kind))
+    requests = [Request(place, (Message("user", "z" * 130),), (place,)) for place in range(3)]
+    rows = sampled(engine, checkpoint, requests)
+    assert [rows[place].status for place in range(3)] == ["failed"] * 3
+
+
+def test_an_empty_prompt_is_a_failed_row_where_nothing_stands_before_it(
+    engine: TransformersEngine, llama: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(llama, tmp_path / "copy")
+    content = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**content, "post_processor": None}))
+    checkpoint = open_checkpoint(folder)
+    empty = (Message("text", ""),)
+    rows = sampled(engine, checkpoint, [Request(0, empty, (1,)), Request(1, (Message("text", "a"),), (1,))])
+    assert rows[0].reason == "the prompt is empty, and the tokenizer puts nothing before it"
+    assert rows[1].status == "ok"
+    asked = Chunk("0", (Request(0, empty, continuations=("a",)),))
+    assert rows_of(engine.logprobs(checkpoint, [asked])) == {0: Logprobs((), ())}
 
 
 def test_stop_texts_end_a_completion_and_are_cut_off(

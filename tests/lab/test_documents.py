@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from itertools import islice, pairwise
 from random import Random
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docendo.lab.conversation import CHECK, IS_RIGHT, IS_WRONG, RETRY, TRIGGER, rendered
-from docendo.lab.documents import DIRECT_SHARE, STUDENT_SHARES, documents, spoiled
+from docendo.lab.documents import DIRECT_SHARE, SHARES, STUDENT_SHARES, documents, spoiled
 from docendo.lab.problems import FAMILIES
 
 ANSWER = re.compile(r"The answer is (.+)\.$")
@@ -25,6 +26,14 @@ def test_the_same_seed_gives_the_same_documents_and_another_seed_others():
     first = list(islice(documents(seed=1), 50))
     assert first == list(islice(documents(seed=1), 50))
     assert first != list(islice(documents(seed=2), 50))
+
+
+@pytest.mark.parametrize(
+    ("shares", "digest"), [(SHARES, "ee00fca3a3ebfcb0"), (STUDENT_SHARES, "a41e16369f5f49a8")]
+)
+def test_the_corpus_is_still_the_one_the_shipped_models_read(shares, digest):
+    text = "".join(map(rendered, islice(documents(seed=0, shares=shares), 200)))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
 
 
 @pytest.mark.parametrize("name", ["stories", "chain", "addition", "letters", "dates"])

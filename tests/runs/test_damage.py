@@ -286,8 +286,9 @@ def test_a_damaged_checkpoint_is_trained_again_when_it_is_needed_and_not_before(
     again = trained(run)
     assert again == model
     assert len(house.trainer.rows) == 1  # nobody has asked it anything
-    run.evaluate(again, "validation")
+    run.evaluate(again.snapshots[0], "validation")
     assert len(house.trainer.rows) == 2
+    run.evaluate(again, "validation")
     assert house.trainer.rows[0] == house.trainer.rows[1]
     assert {path.name: path.read_bytes() for path in folder.glob("*.safetensors")} == whole
     run.evaluate(again, "validation")

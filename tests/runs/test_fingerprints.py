@@ -278,6 +278,7 @@ def test_the_same_base_elsewhere_and_under_another_name_is_the_same(tmp_path: Pa
             "max_new_tokens is 0; expected at least 1",
         ),
         (lambda run: run.sample(run.base.using(format="x"), run.problems("train")), "has no format 'x'"),
+        (lambda run: run.train(run.base, run.problems("train"), epochs=0), "cannot train for 0 epochs"),
         (lambda run: run.model("teacher"), "the recipe needs a teacher model"),
     ],
 )

@@ -174,7 +174,7 @@ def test_rows_are_numbered_by_their_lines(tmp_path: Path) -> None:
         ("x.jsonl.gz", b"not packed", r"x\.jsonl\.gz cannot be unpacked"),
         (
             "x.jsonl.gz",
-            gzip.compress(b'{"question": "a", "answer": "1"}\n' * 999)[:40],
+            gzip.compress(b'{"question": "a", "answer": "1"}\n' * 999, mtime=0)[:40],
             r"cannot be unpacked",
         ),
         ("x.parquet", b"PAR1 it is not", r"x\.parquet is not Parquet"),

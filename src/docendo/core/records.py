@@ -303,6 +303,11 @@ class Checkpoint:
     location: str = field(default="", compare=False)
     """Directory, or the name at the server. Not part of any fingerprint."""
 
+    @property
+    def is_known(self) -> bool:
+        """False in a plan, for what a train stage will make: its digest begins with ``?``."""
+        return not self.digest.startswith("?")
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

@@ -60,6 +60,14 @@ class Table(ABC, Generic[Row]):
     def _compute_digest(self) -> str:
         return digest_of_rows(self)
 
+    @property
+    def plan_key(self) -> str:
+        """What stands for the rows in a plan: their digest; where that is not known yet, what was asked."""
+        return self.digest if self.is_known else self._unknown_key()
+
+    def _unknown_key(self) -> str:
+        return f"table {id(self)}"  # made by a function, which cannot be compared with another
+
     def columns(self, names: Sequence[str]) -> Columns:
         """Return the named columns as lists. Names as in `column_of`."""
         out: dict[str, list[Any]] = {name: [] for name in names}
@@ -265,6 +273,9 @@ class Chained(Table[Row]):
     def _compute_digest(self) -> str:
         return digest_of(["chained", *(part.digest for part in self.parts)])
 
+    def _unknown_key(self) -> str:
+        return digest_of(["chained", *(part.plan_key for part in self.parts)])
+
     def columns(self, names: Sequence[str]) -> Columns:
         """Return the named columns of all parts."""
         out: dict[str, list[Any]] = {name: [] for name in names}
@@ -279,8 +290,11 @@ class Unknown(Table[Any]):
 
     is_known = False
 
-    def __init__(self, bound: int | None, *, sources: Iterable[Source], stages: Iterable[str]) -> None:
+    def __init__(
+        self, bound: int | None, *, asked: str, sources: Iterable[Source], stages: Iterable[str]
+    ) -> None:
         self.bound = bound
+        self._asked = asked
         self.sources = frozenset(sources)
         self.stages = frozenset(stages)
 
@@ -295,6 +309,9 @@ class Unknown(Table[Any]):
     def _compute_digest(self) -> str:
         _must_be_known(self)
         return ""
+
+    def _unknown_key(self) -> str:
+        return self._asked
 
 
 def _must_be_known(table: Table[Any]) -> None:

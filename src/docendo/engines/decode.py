@@ -272,6 +272,8 @@ class Decoder:
         Raises:
             CancelledError: ``is_cancelled`` said so.
         """
+        if not prompts:
+            return Drawn([], [] if draw.logprobs else None, [])
         rows = GrowingRows(prompts, seeds, limits, draw, self.shape.vocabulary)
         prefix, x = self._prefilled(prompts)
         group_of_row = torch.tensor(rows.prompt)

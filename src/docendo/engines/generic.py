@@ -90,6 +90,8 @@ class GenericDecoder:
         """Draw samples for some prompts: see `docendo.engines.decode.Decoder.sample`."""
         from transformers import DynamicCache
 
+        if not prompts:
+            return Drawn([], [] if draw.logprobs else None, [])
         rows = GrowingRows(prompts, seeds, limits, draw, self._vocabulary)
         ids = padded([ids[::-1] for ids in prompts]).flip(1)
         lengths = torch.tensor([len(ids) for ids in prompts])

@@ -274,8 +274,8 @@ class TransformersEngine:
         """Give log-probabilities; results are `Logprobs`, one for each request.
 
         Continuations given as text are tokenised as they stand after the prompt, without an end token; give
-        ids to have it counted. Where prompt and continuation do not fit into the context together, ``values``
-        is empty. A classification head reads the prompt and its first continuation, where there is one, as a
+        ids to have it counted. Where the prompt is empty, or does not fit into the context together with a
+        continuation, ``values`` is empty. A classification head reads the prompt and its first continuation, where there is one, as a
         finished conversation, and gives its classes.
 
         Raises:
@@ -295,7 +295,7 @@ class TransformersEngine:
     def _sample_task(self, served: _Served, sampling: Sampling, chunk: Chunk) -> _Task:
         prompts = served.tokenizer.prompts_ids([request.messages for request in chunk.requests])
         room = [served.context - len(ids) for ids in prompts]
-        fits = [place for place, left in enumerate(room) if left > 0]
+        fits = [place for place, left in enumerate(room) if left > 0 and prompts[place]]
 
         def results(drawn: Drawn) -> list[Completion]:
             return _completions(served, sampling, chunk, prompts, room, drawn)
@@ -333,7 +333,7 @@ class TransformersEngine:
             (prompt,) = served.tokenizer.prompts_ids([request.messages])
             own: list[int | None] = []
             for ids in _continuation_ids(served.tokenizer, request):
-                if len(prompt) + len(ids) > served.context:
+                if not prompt or len(prompt) + len(ids) > served.context:
                     own.append(None)
                 else:
                     own.append(len(texts))
@@ -396,10 +396,15 @@ class TransformersEngine:
                     return
                 for reply in self._pool.wait(served.workers):
                     yield from self._answered(reply, flying, again, make)
+        except GeneratorExit:
+            self._pool.cancel()
+            raise
+        except BaseException:
+            # Ctrl-C may come in the middle of a worker's message; what is left of it nobody can read.
+            self._pool.close()
+            raise
         finally:
             self._is_busy = False
-            if flying:
-                self._pool.cancel()
 
     def _answered(
         self,
@@ -539,10 +544,12 @@ def _completions(
     found: list[Completion] = []
     for request, prompt, left in zip(chunk.requests, prompts, room, strict=True):
         for _ in range(request.rows):
-            if left <= 0:
+            if left <= 0 or not prompt:
                 reason = (
                     f"prompt of {len(prompt)} tokens does not fit into the context of {served.context} "
                     "tokens with room for an answer"
+                    if prompt
+                    else "the prompt is empty, and the tokenizer puts nothing before it"
                 )
                 found.append(_failed(reason, len(prompt)))
                 continue

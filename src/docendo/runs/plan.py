@@ -29,7 +29,10 @@ class Plan:
     bound: str = ""
     """What the recipe itself says of what follows then."""
 
-    def note(self, stage: PlannedStage) -> None:
-        """Add a stage, once under each label."""
-        if stage not in self.stages:
+    _asked: set[str] = field(default_factory=set[str], repr=False, compare=False)
+
+    def note(self, stage: PlannedStage, asked: str) -> None:
+        """Add a stage, once for each thing that is asked."""
+        if asked not in self._asked:
+            self._asked.add(asked)
             self.stages.append(stage)

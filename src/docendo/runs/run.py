@@ -8,6 +8,7 @@ A recipe sees Tables and Models and nothing of engines, files or devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 import orjson
@@ -48,9 +49,6 @@ from docendo.runs.stages import EngineWork, Place, engine_stage, written_stage
 from docendo.runs.stored import Read, Scored, Selected, Stored, Verified, WithLogprobs, row_ids
 from docendo.runs.training import TrainRequest, train_stage
 from docendo.runs.workspace import Sealed, StageKey, Workspace
-
-UNKNOWN = Checkpoint(digest="", tokenizer="", root="")
-"""In a plan: the checkpoint of a train stage that has not run."""
 
 
 class Scorer(Protocol):
@@ -250,11 +248,13 @@ class Run:
             logprobs=logprobs,
         )
         sources = what.sources | model.sources | {self._speaker(model)}
-        if not what.is_known or not model.checkpoint.digest:
+        if not what.is_known or not model.checkpoint.is_known:
             bound = None if what.bound is None else what.bound * n
-            return self.unknown(
-                "sample", name, bound, sources, what, tokens=(bound or 0) * how.max_new_tokens
-            )
+            asked = {"checkpoint": model.checkpoint.digest, "context": identity_of(model.context)}
+            asked |= {"what": what.plan_key, "n": n, "first": first, "how": identity_of(how)}
+            tokens = (bound or 0) * how.max_new_tokens
+            samples = self.unknown(StageKey("sample", asked), name, bound, sources, what, tokens=tokens)
+            return self._unread(samples, read or shape, name)
         prompts = Rows(
             (shape.prompt(row, model.context) if isinstance(row, Problem) else row for row in what),
             sources=what.sources,
@@ -267,8 +267,12 @@ class Run:
             key, name, prompts, work.total, work=work, tokens=work.total * how.max_new_tokens, sources=sources
         )
         if sealed is None:
-            return self.unknown("read", f"{name}-read", work.total, sources, what)
+            return self._unread(self.unknown(key, name, work.total, sources, what), read or shape, name)
         return self._read(Stored(sealed, sources=sources, stages=prompts.stages), read or shape, name)
+
+    def _unread(self, samples: Unknown, shape: Format, name: str) -> Unknown:
+        key = StageKey("read", {"samples": samples.plan_key, "format": identity_of(shape)})
+        return self.unknown(key, f"{name}-read", samples.bound, samples.sources, samples)
 
     def _read(self, samples: Stored, shape: Format, name: str) -> Table[Sample]:
         key = StageKey("read", {"version": 1, "samples": samples.sealed.digest, "format": identity_of(shape)})
@@ -280,7 +284,7 @@ class Run:
 
         sealed = self._stage(key, f"{name}-read", samples, len(samples), rows=rows)
         if sealed is None:
-            return self.unknown("read", f"{name}-read", len(samples), samples.sources, samples)
+            return self.unknown(key, f"{name}-read", len(samples), samples.sources, samples)
         return Read(samples, sealed)
 
     def logprobs(
@@ -306,8 +310,9 @@ class Run:
             Samples with ``logprobs[name]``; otherwise pairs (row, `Logprobs`).
         """
         sources = what.sources | model.sources | {self._speaker(model)}
-        if not what.is_known or not model.checkpoint.digest:
-            return self.unknown("logprobs", name, what.bound, sources, what)
+        if not what.is_known or not model.checkpoint.is_known:
+            asked = {"checkpoint": model.checkpoint.digest, "what": what.plan_key, "of": continuations}
+            return self.unknown(StageKey("logprobs", asked), name, what.bound, sources, what)
         key, work = asking.scoring(
             self._asked(model),
             what,
@@ -318,7 +323,7 @@ class Run:
         )
         sealed = self._stage(key, name, what, len(what), work=work, sources=sources)
         if sealed is None:
-            return self.unknown("logprobs", name, len(what), sources, what)
+            return self.unknown(key, name, len(what), sources, what)
         return WithLogprobs(what, sealed, name=name, sources=sources)
 
     # -- judging ------------------------------------------------------------------------------------------
@@ -333,7 +338,8 @@ class Run:
         """
         chosen = verifier or self.task.verifier
         if not samples.is_known:
-            return self.unknown("verify", name, samples.bound, samples.sources | {chosen.source}, samples)
+            key = StageKey("verify", {"samples": samples.plan_key, "verifier": identity_of(chosen)})
+            return self.unknown(key, name, samples.bound, samples.sources | {chosen.source}, samples)
         labels = self._labels_for(samples, chosen, "verify", may_see_test=False)
         key = StageKey("verify", self._verify_asked(samples, chosen, labels))
         judged = Judgements(samples, chosen, labels)
@@ -348,7 +354,7 @@ class Run:
             sources=[chosen.source],
         )
         if sealed is None:
-            return self.unknown("verify", name, len(samples), samples.sources | {chosen.source}, samples)
+            return self.unknown(key, name, len(samples), samples.sources | {chosen.source}, samples)
         return Verified(samples, sealed, name=name, source=chosen.source)
 
     def _verify_asked(
@@ -388,7 +394,8 @@ class Run:
         """Put a Score beside each sample, under the scorer's name."""
         sources = samples.sources | {scorer.source}
         if not samples.is_known:
-            return self.unknown("score", scorer.name, samples.bound, sources, samples)
+            key = StageKey("score", {"samples": samples.plan_key, "scorer": identity_of(scorer)})
+            return self.unknown(key, scorer.name, samples.bound, sources, samples)
         key = StageKey(
             "score",
             {"version": 1, "samples": samples.digest, "scorer": identity_of(scorer), "seed": self.seed},
@@ -401,7 +408,7 @@ class Run:
 
         sealed = self._stage(key, scorer.name, samples, len(samples), rows=rows, sources=[scorer.source])
         if sealed is None:
-            return self.unknown("score", scorer.name, len(samples), sources, samples)
+            return self.unknown(key, scorer.name, len(samples), sources, samples)
         return Scored(samples, sealed, name=scorer.name, source=scorer.source)
 
     # -- keeping ------------------------------------------------------------------------------------------
@@ -417,17 +424,17 @@ class Run:
         self, table: Table[Any], selectors: Sequence[Selector], name: str, *, is_own: bool = True
     ) -> Table[Any]:
         """Do a select stage: of the recipe's own (counted in ``kept_sizes``), or one of the library's."""
-        if not table.is_known:
-            return self.unknown("select", name, table.bound, table.sources, table)
         key = StageKey(
             "select",
             {
                 "version": 1,
-                "rows": table.digest,
+                "rows": table.plan_key,
                 "selectors": [identity_of(selector) for selector in selectors],
                 "seed": self.seed,
             },
         )
+        if not table.is_known:
+            return self.unknown(key, name, table.bound, table.sources, table)
         counts: dict[str, int] = {}
         kept = 0
 
@@ -447,7 +454,7 @@ class Run:
 
         sealed = self._stage(key, name, table, len(table), rows=rows, summary=summary)
         if sealed is None:
-            return self.unknown("select", name, len(table), table.sources, table)
+            return self.unknown(key, name, len(table), table.sources, table)
         chosen = Selected(table, sealed)
         if is_own:
             self.kept_sizes.append(len(chosen))
@@ -530,7 +537,8 @@ class Run:
         verifier = self.task.verifier
         sources = samples.sources | {verifier.source}
         if not samples.is_known:
-            return self.unknown("evaluate", f"{name}-verdict", samples.bound, sources, samples)
+            key = StageKey("evaluate", {"samples": samples.plan_key, "verifier": identity_of(verifier)})
+            return self.unknown(key, f"{name}-verdict", samples.bound, sources, samples)
         labels = self._labels_for(samples, verifier, "evaluate", may_see_test=on == "test")
         key = StageKey("evaluate", self._verify_asked(samples, verifier, labels))
         judged = Judgements(samples, verifier, labels)
@@ -547,7 +555,7 @@ class Run:
             sources=[verifier.source],
         )
         if sealed is None:
-            return self.unknown("evaluate", f"{name}-verdict", len(samples), sources, samples)
+            return self.unknown(key, f"{name}-verdict", len(samples), sources, samples)
         return Verified(samples, sealed, name="verdict", source=verifier.source)
 
     def best(self, models: Sequence[Model], on: str = "validation") -> Model:
@@ -558,7 +566,7 @@ class Run:
             return models[0]
         found = [self.evaluate(model, on) for model in models]
         if not all(evaluation.is_known for evaluation in found):
-            return models[-1]
+            return _any_of(models)
         correct = [evaluation.correct for evaluation in found]
         return models[correct.index(max(correct))]
 
@@ -585,7 +593,7 @@ class Run:
         label = self.label(name)
         if self.plan is not None:
             found = self.workspace.sealed(key.name)
-            self.plan.note(PlannedStage(label, key.kind, total, True, found is not None, tokens))
+            self.plan.note(PlannedStage(label, key.kind, total, True, found is not None, tokens), key.name)
             return found
         used = sorted(source.value for source in inputs.sources.union(sources))
         place = Place(self.name, label, sorted(inputs.stages), used)
@@ -624,7 +632,7 @@ class Run:
 
     def unknown(
         self,
-        kind: str,
+        key: StageKey,
         name: str,
         bound: int | None,
         sources: Iterable[Source],
@@ -635,9 +643,8 @@ class Run:
         """Note a stage of a plan that cannot be told exactly, and return what stands for its rows."""
         if self.plan is None:
             raise StageError(f"{self.label(name)} was given rows that are not there")
-        if all(stage.label != self.label(name) for stage in self.plan.stages):
-            self.plan.note(PlannedStage(self.label(name), kind, bound, False, False, tokens))
-        return Unknown(bound, sources=sources, stages=inputs.stages)
+        self.plan.note(PlannedStage(self.label(name), key.kind, bound, False, False, tokens), key.name)
+        return Unknown(bound, asked=key.name, sources=sources, stages=inputs.stages)
 
     def format_of(self, model: Model) -> Format:
         """Return the Format that a Model's Context names."""
@@ -666,6 +673,15 @@ class Run:
         remake = self.remakes.get(checkpoint.digest)
         if remake is not None:
             remake()
+
+
+def _any_of(models: Sequence[Model]) -> Model:
+    """Return what stands in a plan for one of several models; none can be told from another by its cost."""
+    last = models[-1]
+    if not any(model.checkpoint.is_known for model in models):
+        return last
+    digest = "?" + digest_of([model.checkpoint.digest for model in models])  # may be one that is there
+    return replace(last, checkpoint=replace(last.checkpoint, digest=digest), snapshots=())
 
 
 def _summary(sealed: Sealed) -> str:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from docendo.core.errors import NothingToLearn, StageError
+from docendo.core.errors import NothingToLearn, SettingError, StageError
 from docendo.core.losses import Loss, Optimizer
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Format, TrainedEpoch, TrainingStep
-from docendo.core.records import Checkpoint, Example, Label, Model, Problem, Sample
+from docendo.core.records import Checkpoint, Example, Label, Model, Problem, Sample, Source
 from docendo.core.seeds import digest_of, digest_of_rows
-from docendo.core.table import Table
+from docendo.core.table import Table, Unknown
 from docendo.runs.plan import PlannedStage
 from docendo.runs.stages import Cost, Place, sealed_record, storage_faults
 from docendo.runs.stored import RowsWriter, Selected
@@ -47,17 +47,29 @@ class TrainRequest:
 
 def train_stage(run: Run, request: TrainRequest) -> Model:
     """Do what `Run.train` says."""
+    if request.epochs < 1:
+        raise SettingError(f"cannot train for {request.epochs} epochs; expected at least 1")
     start = request.start
     sources = request.rows.sources | start.sources
-    if not request.rows.is_known or not start.checkpoint.digest:
-        run.unknown("train", request.name, request.rows.bound, sources, request.rows)
-        return _model(run, request, sources, None)
     shape = run.format_of(start)
     examples = request.rows.map(_as_example(shape, start))
+    if run.plan is not None and not (request.rows.is_known and start.checkpoint.is_known):
+        examples = Unknown(
+            request.rows.bound, asked=request.rows.plan_key, sources=sources, stages=request.rows.stages
+        )
     clean = run.selected(examples, [Ended(), _overlap(run)], f"{request.name}-contamination", is_own=False)
+    asked = {
+        "version": 1,
+        "start": start.checkpoint.digest,
+        "loss": identity_of(request.loss),
+        "optimizer": identity_of(request.optimizer),
+        "epochs": request.epochs,
+        "seed": run.seed,
+    }
     if not clean.is_known:
-        run.unknown("train", request.name, clean.bound, sources, request.rows)
-        return _model(run, request, sources, None)
+        key = StageKey("train", {**asked, "rows": clean.plan_key})
+        run.unknown(key, request.name, clean.bound, sources, request.rows)
+        return _unknown(key, request, sources)
     assert isinstance(clean, Selected)
     run.contamination.append(
         {"stage": run.label(request.name), "rows": len(examples), "dropped": dict(clean.reasons())}
@@ -72,13 +84,8 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     key = StageKey(
         "train",
         {
-            "version": 1,
-            "start": start.checkpoint.digest,
+            **asked,
             "trainer": dict(trainer.signature),
-            "loss": identity_of(request.loss),
-            "optimizer": identity_of(request.optimizer),
-            "epochs": request.epochs,
-            "seed": run.seed,
             # Mostly nothing is dropped, and the digest of all is there already.
             "rows": examples.digest if len(clean) == len(examples) else digest_of_rows(clean),
             "held_out": None if held_out is None else held_out.digest,
@@ -86,8 +93,9 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     )
     if run.plan is not None:
         found = run.workspace.sealed(key.name)
-        run.plan.note(PlannedStage(run.label(request.name), "train", len(clean), True, found is not None))
-        return _model(run, request, sources, found)
+        planned = PlannedStage(run.label(request.name), "train", len(clean), True, found is not None)
+        run.plan.note(planned, key.name)
+        return _unknown(key, request, sources) if found is None else _model(run, request, sources, found)
     place = Place(run.name, run.label(request.name), sorted(clean.stages), sorted(s.value for s in sources))
 
     def train(work: Path) -> dict[str, Any]:
@@ -105,7 +113,8 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     if found is None:
         raise StageError(f"stage {key.name} vanished while this process waited for it")
     run.record(found, place, reused)
-    run.remakes[found.record["checkpoint"]["digest"]] = _remake(run.workspace, key, found, train)
+    remake = _remake(run.workspace, key, found, train)
+    run.remakes.update({epoch["digest"]: remake for epoch in found.record["epochs"]})
     return _model(run, request, sources, found)
 
 
@@ -315,13 +324,23 @@ def checkpoint_fault(workspace: Workspace, record: Mapping[str, Any]) -> str:
     return ""
 
 
-def _model(run: Run, request: TrainRequest, sources: frozenset[Any], sealed: Sealed | None) -> Model:
-    from docendo.runs.run import UNKNOWN
-
+def _unknown(key: StageKey, request: TrainRequest, sources: frozenset[Source]) -> Model:
+    """Return what stands in a plan for the Model, with a snapshot for each epoch."""
     start = request.start
-    if sealed is None:
-        unknown = Model(UNKNOWN, start.context, (), sources)
-        return replace(unknown, snapshots=(unknown,))
+    snapshots = tuple(
+        Model(
+            replace(start.checkpoint, digest=f"?{key.fingerprint}-{epoch}", name="", location=""),
+            start.context,
+            (),
+            sources,
+        )
+        for epoch in range(1, request.epochs + 1)
+    )
+    return replace(snapshots[-1], snapshots=snapshots)
+
+
+def _model(run: Run, request: TrainRequest, sources: frozenset[Source], sealed: Sealed) -> Model:
+    start = request.start
     record = sealed.record
     folder = run.workspace.checkpoints / record["checkpoint"]["folder"]
 

@@ -265,7 +265,11 @@ class _Zygote:
             # Still loading, so there are no workers that it would have to end.
             self._process.kill()
         if self._process is not None:
-            self._process.wait(timeout=10)
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # a machine too busy to let it end by itself
+                self._process.kill()
+                self._process.wait()
 
     def abandon(self) -> None:
         """Let go of it in a forked copy of our process, without a word to it."""
