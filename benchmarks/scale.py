@@ -157,7 +157,7 @@ class Stories:
 
 @dataclass(frozen=True, slots=True)
 class LastNumber:
-    """``... The answer is 7.``"""
+    """Reads 7 off a text such as: ... The answer is 7."""
 
     version: ClassVar[int] = 1
 

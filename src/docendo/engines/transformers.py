@@ -275,8 +275,8 @@ class TransformersEngine:
 
         Continuations given as text are tokenised as they stand after the prompt, without an end token; give
         ids to have it counted. Where the prompt is empty, or does not fit into the context together with a
-        continuation, ``values`` is empty. A classification head reads the prompt and its first continuation, where there is one, as a
-        finished conversation, and gives its classes.
+        continuation, ``values`` is empty. A classification head reads the prompt and its first continuation,
+        where there is one, as a finished conversation, and gives its classes.
 
         Raises:
             ModelError: The checkpoint cannot be used.
