@@ -226,7 +226,7 @@ def test_what_was_asked_is_written_down(whole: tuple[House, dict[str, Any]]) -> 
     assert described["command"] == "docendo run rest-em"
     assert described["seeds"] == [0, 1]
     assert described["config"]["samples_per_problem"] == 4
-    assert described["config"]["optimizer"]["learning_rate"] == 1e-3
+    assert described["config"]["optimizer"]["learning_rate"] == 2e-3
     assert described["settings"]["test_problems"] == 20
 
 
