@@ -57,6 +57,7 @@ from docendo.selectors.cap import Cap
 from docendo.selectors.distinct import distinct
 from docendo.selectors.verdict import correct
 
+ROOT = Path(__file__).parents[1]
 SIZES = (10_000, 100_000, 1_000_000)
 SAMPLES = 8
 """Samples a problem."""
@@ -123,13 +124,12 @@ WORDS = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
 class Stories:
     """A task of random stories: 20 to 40 words, the answer a number."""
 
-    name: ClassVar[str] = "stories"
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
-    identity: ClassVar[Mapping[str, Any]] = {"family": "stories"}
+    name = "stories"
+    splits = ("train", "validation", "test")
+    identity: Mapping[str, Any] = {"family": "stories"}
 
     @property
     def formats(self) -> Mapping[str, Any]:
@@ -315,7 +315,7 @@ def run(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     for rows in sizes:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "benchmarks.scale", "--one", str(rows), folder]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
             found.append(json.loads(done.stdout))
     return {"samples_a_problem": SAMPLES, "questions": sum(QUESTIONS.values()), "sizes": found}
 

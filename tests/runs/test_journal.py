@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -76,8 +77,8 @@ def test_reopened_chunks_are_open_again_and_their_rows_are_replaced(tmp_path: Pa
 
 
 def test_a_plan_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    def broken() -> list[tuple[str, list[int]]]:
-        yield "0", [0]  # type: ignore[misc]
+    def broken() -> Iterator[tuple[str, list[int]]]:
+        yield "0", [0]
         raise RuntimeError("the engine cannot cut the rest")
 
     journal = Journal(tmp_path / "journal.db")

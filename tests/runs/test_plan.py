@@ -63,7 +63,7 @@ def test_a_plan_asks_nobody_and_writes_nothing(house: House) -> None:
     assert found.stages
 
 
-@settings(max_examples=6, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
 @given(
     rounds=st.integers(1, 3),
     choose_epoch=st.booleans(),

@@ -203,7 +203,7 @@ def test_failed_samples_within_the_budget_are_rows_with_a_reason(tmp_path: Path)
 SMALL = RunSettings(train_problems=8, validation_problems=6, test_problems=6, evaluation_samples=2)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(kills=st.sets(st.integers(1, 25), min_size=1, max_size=5), size=st.integers(4, 40))
 def test_a_whole_run_killed_at_any_chunks_equals_an_unbroken_one(kills: set[int], size: int) -> None:
     with TemporaryDirectory() as folder:

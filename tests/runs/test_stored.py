@@ -184,9 +184,13 @@ def test_blocks_begin_and_end_anywhere(tmp_path: Path, count: int) -> None:
     assert (sealed.rows, reused) == (count, False)
     assert list(column_values(sealed, "id")) == [one for one, _, _ in values]
     assert max((batch.num_rows for batch in stream(sealed)), default=0) <= BATCH
+
+    def not_asked() -> list[tuple[str, str, str]]:
+        raise AssertionError("it is there already")
+
     again, reused = written_stage(
-        workspace, StageKey("verify", {"count": count}), Place("run", "label"), lambda: 1 / 0, total=count
-    )  # type: ignore[arg-type, return-value]
+        workspace, StageKey("verify", {"count": count}), Place("run", "label"), not_asked, total=count
+    )
     assert (again.digest, reused) == (sealed.digest, True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from docendo.core.errors import UnknownNameError
@@ -78,7 +79,13 @@ class LabTask:
             raise UnknownNameError.of("split", split, self.splits)
         family = FAMILIES[self.family]
         most = min(MOST[split], family.size(split))
-        return family.problems(split, most if limit is None else min(limit, most), self.seed)
+        return iter(_drawn(self.family, split, most if limit is None else min(limit, most), self.seed))
+
+
+@lru_cache(maxsize=8)
+def _drawn(family: str, split: str, count: int, seed: int) -> tuple[LabProblem, ...]:
+    """Draw problems once: every stage of a run asks for the same ones."""
+    return tuple(FAMILIES[family].problems(split, count, seed))
 
 
 def story_problems(options: TaskOptions = DEFAULTS) -> LabTask:
