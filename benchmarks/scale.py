@@ -224,6 +224,8 @@ def written(workspace: Workspace, model: Model, rows: int) -> Table[Sample]:
 
     def samples() -> Iterator[Sequence[Any]]:
         rng = random.Random(0)
+        texts = [" ".join(rng.choices(WORDS, k=24)) for _ in range(5000)]
+        ids_of = [rng.choices(range(512), k=56) for _ in range(5000)]
         for problem in task.problems("train", rows // SAMPLES):
             about = {
                 "id": problem.id,
@@ -236,10 +238,9 @@ def written(workspace: Workspace, model: Model, rows: int) -> Table[Sample]:
             sent = [{"role": "user", "content": problem.question}]
             gold = int(problem.id.rpartition("-")[2]) % 50
             for number in range(SAMPLES):
-                words = " ".join(rng.choices(WORDS, k=24))
                 answer = gold if rng.random() < 0.5 else gold + 1
-                text = f" {words} The answer is {answer}."
-                ids = rng.choices(range(512), k=56)
+                text = f" {rng.choice(texts)} The answer is {answer}."
+                ids = rng.choice(ids_of)
                 name = f"{problem.id}-{number}"
                 came = ("ok", "", text, "stop", ids, None, 40, 56, model.checkpoint.tokenizer, None)
                 yield (name, about, sent, (), 0, number, *came)

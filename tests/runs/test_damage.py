@@ -188,7 +188,7 @@ def _flipped_house(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 def test_damaged_rows_in_the_middle_of_a_run_end_it_and_the_same_command_mends_it(house: House) -> None:
     whole = experiment(asked(house))
-    (stage, *_) = sorted(house.workspace.stages.glob("verify-*"))
+    (stage, *_) = sorted(house.workspace.stages.glob("evaluate-*"))
     content = bytearray((stage / "rows.parquet").read_bytes())
     content[60] ^= 255
     (stage / "rows.parquet").write_bytes(content)

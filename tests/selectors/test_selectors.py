@@ -20,7 +20,7 @@ from docendo.core.table import Rows
 from docendo.runs.selecting import selection_reasons
 from docendo.selectors.cap import Cap, RandomSubset
 from docendo.selectors.distinct import Distinct, distinct
-from docendo.selectors.ended import Ended
+from docendo.selectors.learnable import Finished, Learnable
 from docendo.selectors.verdict import HasVerdict, correct
 from tests.selectors.partition import reasons_of
 
@@ -129,9 +129,14 @@ def test_correct_keeps_nothing_undecided_or_failed() -> None:
     assert reasons_of(correct, columns) == [None, "incorrect", "undecided", "failed"]
 
 
-@given(st.lists(st.booleans(), max_size=8))
-def test_ended_drops_what_was_cut_off(flags: list[bool]) -> None:
-    assert reasons_of(Ended(), {"is_ended": flags}) == [None if flag else "no end token" for flag in flags]
+@given(st.lists(st.sampled_from([(True, "12."), (True, ""), (False, "1"), (False, "")]), max_size=8))
+def test_what_is_cut_off_or_empty_cannot_be_learned(rows: list[tuple[bool, str]]) -> None:
+    faults = ["no end token" if not ended else None if text else "empty" for ended, text in rows]
+    texts = [text for _, text in rows]
+    examples = {"is_ended": [ended for ended, _ in rows], "learned": texts}
+    assert reasons_of(Learnable(), examples) == faults
+    samples = {"finish": ["stop" if ended else "length" for ended, _ in rows], "text": texts}
+    assert reasons_of(Finished(), samples) == faults
 
 
 SELECTORS: list[Selector] = [
@@ -225,7 +230,7 @@ def test_another_seed_draws_other_rows() -> None:
         (RandomSubset(3), RandomSubset(4)),
         (HasVerdict(), HasVerdict(name="vote")),
         (HasVerdict(), HasVerdict((Outcome.INCORRECT,))),
-        (Distinct(), Ended()),
+        (Distinct(), Learnable()),
     ],
 )
 def test_selectors_that_differ_have_different_identities(left: Selector, right: Selector) -> None:

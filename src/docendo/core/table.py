@@ -50,7 +50,11 @@ class Table(ABC, Generic[Row]):
 
     @property
     def digest(self) -> str:
-        """The digest of the rows, in order: equal rows, equal digest."""
+        """What the rows are known by: tables of one digest have the same rows in the same order.
+
+        Of a function's rows it is the digest of the rows themselves; of a stage's, what the stage was given
+        and what came out.
+        """
         known: str | None = getattr(self, "_digest", None)
         if known is None:
             known = self._compute_digest()
@@ -81,9 +85,17 @@ class Table(ABC, Generic[Row]):
         """Yield the rows whose flag holds; tables of stages do not build the others at all."""
         return compress(self, flags)
 
-    def map(self, function: Callable[..., Any]) -> Table[Any]:
-        """Return one row for each row."""
-        return Derived([self], lambda: (_call(function, row) for row in self), bound=self.bound, exact=True)
+    def map(self, function: Callable[..., Any], *, key: Any = None) -> Table[Any]:
+        """Return one row for each row.
+
+        Args:
+            function: Makes a row from a row.
+            key: What tells this function from every other, where the library knows it; then the digest
+                follows from the input's, and no row has to be made for it.
+        """
+        return Derived(
+            [self], lambda: (_call(function, row) for row in self), bound=self.bound, exact=True, key=key
+        )
 
     def each(self, function: Callable[..., Iterable[Any]]) -> Table[Any]:
         """Return all rows that the function gives for each row."""
@@ -214,7 +226,7 @@ class Rows(Table[Row]):
 
 
 class Derived(Table[Row]):
-    """A Table made from others by a pure function; its digest is over the rows that come out."""
+    """A Table made from others by a pure function; without a key its digest is over the rows that come out."""
 
     def __init__(
         self,
@@ -223,8 +235,10 @@ class Derived(Table[Row]):
         *,
         bound: int | None,
         exact: bool = False,
+        key: Any = None,
     ) -> None:
         self.parents = tuple(parents)
+        self._key = key
         self._make = make
         self._exact = exact
         self.bound = bound
@@ -239,6 +253,11 @@ class Derived(Table[Row]):
     def __len__(self) -> int:
         _must_be_known(self)
         return len(self.parents[0]) if self._exact else super().__len__()
+
+    def _compute_digest(self) -> str:
+        if self._key is None:
+            return super()._compute_digest()
+        return digest_of(["derived", self._key, *(parent.digest for parent in self.parents)])
 
 
 class Chained(Table[Row]):

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from docendo.core.losses import Optimizer
 from docendo.core.protocols import Selector
-from docendo.core.records import Label, Model
+from docendo.core.records import Label, Model, Sample
 from docendo.core.table import Table
 from docendo.runs.evaluation import Evaluation
 from docendo.runs.run import Run
 from docendo.selectors.cap import RandomSubset
+from docendo.selectors.learnable import Finished
 
 Controls = Literal["none", "basic", "full"]
 """none: the base alone. basic: and its majority vote and unverified training. full: and gold solutions."""
@@ -27,6 +28,8 @@ class UnverifiedRun(Run):
 
     The k-th selection keeps as many rows as the method's k-th one kept, drawn uniformly from all rows that
     stand to choice, right or wrong: equal budget of samples and of training rows, without the information.
+    Samples that nobody could learn from (cut off, failed, empty) do not stand to choice, else fewer rows would
+    be left than the method had.
     """
 
     def __init__(self, *, sizes: Sequence[int], **more: Any) -> None:
@@ -37,7 +40,8 @@ class UnverifiedRun(Run):
         """Keep a random subset instead of what the selectors say."""
         place = len(self.kept_sizes)
         size = self._sizes[place] if place < len(self._sizes) else 0  # the method had ended by then
-        return self.selected(table, [RandomSubset(size)], name)
+        are_samples = isinstance(next(iter(table), None), Sample) if table.is_known else False
+        return self.selected(table, [*([Finished()] if are_samples else []), RandomSubset(size)], name)
 
     def evaluate(self, what: Model | Table[Any], on: str = "test", *, n: int | None = None) -> Evaluation:
         """Measure as any Run does, but draw no samples inside a round: only the end is compared."""

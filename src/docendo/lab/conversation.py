@@ -48,8 +48,11 @@ def direct(answer: str) -> str:
 
 
 def step_by_step(rationale: str, answer: str) -> str:
-    """Write an answer with its rationale, like ``Let's think step by step. 2 + 3 = 5. The answer is 5.``."""
-    return f"{TRIGGER} {rationale} {direct(answer)}"
+    """Write an answer with its rationale, like ``Let's think step by step. 2 + 3 = 5. The answer is 5.``.
+
+    With an empty rationale the work is announced, and skipped.
+    """
+    return " ".join(part for part in (TRIGGER, rationale, direct(answer)) if part)
 
 
 def rendered(conversation: Conversation) -> str:

@@ -1,6 +1,7 @@
 """The documents that lab models are pretrained on: conversations of three kinds.
 
-worked     one to three problems of one family, all answered directly or all step by step
+worked     one to three problems of one family, all answered directly or all step by step, or with the steps
+           announced and then skipped
 exemplar   problems with the same invented verb: the first one's rationale gives the rule for the rest
 retry      an attempt, its check, and, where it was wrong, another attempt
 """
@@ -8,7 +9,7 @@ retry      an attempt, its check, and, where it was wrong, another attempt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from random import Random
 
@@ -48,7 +49,7 @@ STUDENT_SHARES: dict[str, float] = {
 """The student's documents: no story in them."""
 
 DIRECT_SHARE = 0.6
-"""Share of worked documents that answer without a rationale."""
+"""Share of worked documents that answer directly."""
 NUMBER_OF_PROBLEMS = (1,) * 16 + (2, 2, 3, 3)
 """How many problems stand in a worked document; each entry is equally likely."""
 
@@ -57,14 +58,18 @@ _SIGN = {word: sign for sign, word in OPERATION_WORDS.items()} | {sign: sign for
 
 
 def documents(
-    seed: int, shares: Mapping[str, float] = SHARES, direct_share: float = DIRECT_SHARE
+    seed: int,
+    shares: Mapping[str, float] = SHARES,
+    direct_share: float = DIRECT_SHARE,
+    skip_share: float = 0.0,
 ) -> Iterator[Conversation]:
     """Yield pretraining documents without end, in random order of kinds.
 
     Args:
         seed: Seed of the order; the problems are those of ``pretrain`` with this seed, then with the next.
         shares: Share of each kind; keys as in :data:`SHARES`.
-        direct_share: Share of worked documents that answer without a rationale.
+        direct_share: Share of worked documents that answer directly.
+        skip_share: Share of the other worked documents that announce steps and write none.
     """
     random = Random(seed)
     problems = {name: _endless(name, seed) for name in FAMILIES}
@@ -77,7 +82,7 @@ def documents(
             family = random.choice(("verbs", "verbs", "stories", "chain"))
             yield _retry(problems[family], random)
         else:
-            yield _worked(problems[kind], random, direct_share)
+            yield _worked(problems[kind], random, direct_share, skip_share)
 
 
 def _endless(name: str, seed: int) -> Iterator[LabProblem]:
@@ -86,21 +91,30 @@ def _endless(name: str, seed: int) -> Iterator[LabProblem]:
         yield from family.problems("pretrain", family.size("pretrain"), later_seed)
 
 
-def _answered(problems: list[LabProblem], answers_directly: bool) -> Conversation:
-    conversation: Conversation = []
-    for problem in problems:
-        text = (
-            direct(problem.answer)
-            if answers_directly
-            else step_by_step(problem.rationales[0], problem.answer)
-        )
-        conversation += [user(problem.question), assistant(text)]
-    return conversation
+def _direct(problem: LabProblem) -> str:
+    return direct(problem.answer)
 
 
-def _worked(problems: Iterator[LabProblem], random: Random, direct_share: float) -> Conversation:
+def _stepwise(problem: LabProblem) -> str:
+    return step_by_step(problem.rationales[0], problem.answer)
+
+
+def _skipping(problem: LabProblem) -> str:
+    return step_by_step("", problem.answer)
+
+
+def _answered(problems: list[LabProblem], answer: Callable[[LabProblem], str]) -> Conversation:
+    return [turn for problem in problems for turn in (user(problem.question), assistant(answer(problem)))]
+
+
+def _worked(
+    problems: Iterator[LabProblem], random: Random, direct_share: float, skip_share: float
+) -> Conversation:
     chosen = [next(problems) for _ in range(random.choice(NUMBER_OF_PROBLEMS))]
-    return _answered(chosen, answers_directly=random.random() < direct_share)
+    if random.random() < direct_share:
+        return _answered(chosen, _direct)
+    # No draw where none skips: the long run was made without.
+    return _answered(chosen, _skipping if skip_share and random.random() < skip_share else _stepwise)
 
 
 def _group(problems: Iterator[LabProblem]) -> list[LabProblem]:
@@ -110,7 +124,7 @@ def _group(problems: Iterator[LabProblem]) -> list[LabProblem]:
 
 def _exemplar(problems: Iterator[LabProblem], random: Random) -> Conversation:
     chosen = random.sample(_group(problems), random.choice((1, 2, 2, 3, 3, 3)))
-    return _answered(chosen, answers_directly=random.random() < 0.25)
+    return _answered(chosen, _direct if random.random() < 0.25 else _stepwise)
 
 
 def _retry(problems: Iterator[LabProblem], random: Random) -> Conversation:

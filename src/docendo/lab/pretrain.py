@@ -58,7 +58,9 @@ class PretrainConfig:
     student: bool = False
     """Whether the documents are the student's, without stories."""
     direct_share: float = DIRECT_SHARE
-    """Share of worked documents that answer without a rationale."""
+    """Share of worked documents that answer directly."""
+    skip_share: float = 0.0
+    """Share of the other worked documents that announce steps and write none."""
     width: int = 96
     layers: int = 4
     heads: int = 4
@@ -236,7 +238,7 @@ def pretrain(
     if tokenizer is None:
         tokenizer = train_tokenizer(map(rendered, islice(documents(config.seed, shares), 20_000)))
     tokenizer.save_pretrained(out / "tokenizer", save_jinja_files=False)
-    batches = packed(map(rendered, documents(config.seed, shares, config.direct_share)), tokenizer)
+    batches = packed(map(rendered, documents(config.seed, shares, config.direct_share, config.skip_share)), tokenizer)
     model = LlamaForCausalLM.from_pretrained(start) if start else new_model(config, tokenizer)
     print(f"{model.num_parameters()} parameters, {config.n_steps} steps", flush=True)
     return train(model, tokenizer, batches, config, out)
@@ -258,9 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint")
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
     parser.add_argument("--decay-share", type=float, help="share of the steps over which the rate decays")
-    parser.add_argument(
-        "--direct-share", type=float, help="share of documents that answer without a rationale"
-    )
+    parser.add_argument("--direct-share", type=float, help="share of worked documents that answer directly")
+    parser.add_argument("--skip-share", type=float, help="share of the others that announce steps, write none")
     parser.add_argument("--steps", type=int, help="number of training steps")
     parser.add_argument("--seed", type=int, default=0, help="seed of documents and weights (default: 0)")
     parser.add_argument("--save-every", type=int, help="steps between two checkpoints")
@@ -275,6 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         learning_rate=options.learning_rate or config.learning_rate,
         decay_share=options.decay_share or config.decay_share,
         direct_share=config.direct_share if options.direct_share is None else options.direct_share,
+        skip_share=config.skip_share if options.skip_share is None else options.skip_share,
     )
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer) if options.tokenizer else None
     pretrain(config, options.out, tokenizer, options.start)

@@ -21,10 +21,12 @@ Departures, each a setting:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from docendo.core.errors import NothingToLearn, SettingError
 from docendo.core.losses import Optimizer
 from docendo.core.records import Model
+from docendo.core.table import Table
 from docendo.runs.run import Run
 from docendo.selectors.cap import Cap
 from docendo.selectors.distinct import distinct
@@ -79,6 +81,14 @@ class RestEmConfig:
 def rest_em(run: Run, config: RestEmConfig) -> Model:
     """Return the best model of all rounds by validation accuracy."""
     problems = run.problems("train")
+    human: Table[Any] | None = None
+    if config.human_data:
+        human = problems.join(run.labels("train").where(lambda label: bool(label.solution)))
+        if len(human) == 0:
+            raise SettingError(
+                "human_data is on, but no training problem has a worked solution",
+                hint="name the column that has them with --solution-column, or leave human_data off",
+            )
     policies = [run.base]
     for _ in run.rounds(config.rounds):
         tried = run.verify(  # E
@@ -92,8 +102,8 @@ def rest_em(run: Run, config: RestEmConfig) -> Model:
         )
         filters = (correct, *([distinct] if config.deduplicate else []), Cap(config.cap))
         rows = run.select(tried, *filters)  # F
-        if config.human_data:
-            rows += problems.join(run.labels("train"))
+        if human is not None:
+            rows += human
         start = run.base if config.restart else policies[-1]
         try:
             trained = run.train(start, rows, optimizer=config.optimizer, epochs=config.epochs)  # M

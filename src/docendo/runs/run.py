@@ -36,7 +36,7 @@ from docendo.core.records import (
     Score,
     Source,
 )
-from docendo.core.seeds import digest_of
+from docendo.core.seeds import digest_of, digest_of_rows
 from docendo.core.table import Rows, Table, Unknown
 from docendo.runs import asking
 from docendo.runs.evaluation import Evaluation
@@ -423,11 +423,14 @@ class Run:
     def selected(
         self, table: Table[Any], selectors: Sequence[Selector], name: str, *, is_own: bool = True
     ) -> Table[Any]:
-        """Do a select stage: of the recipe's own (counted in ``kept_sizes``), or one of the library's."""
+        """Do a select stage: of the recipe's own (counted in ``kept_sizes``), or one of the library's.
+
+        The library's are for training, and note the digest of the rows that are left.
+        """
         key = StageKey(
             "select",
             {
-                "version": 1,
+                "version": 1 if is_own else 2,
                 "rows": table.plan_key,
                 "selectors": [identity_of(selector) for selector in selectors],
                 "seed": self.seed,
@@ -436,21 +439,20 @@ class Run:
         if not table.is_known:
             return self.unknown(key, name, table.bound, table.sources, table)
         counts: dict[str, int] = {}
-        kept = 0
+        flags: list[bool] = []
 
         def rows() -> Iterator[Sequence[Any]]:
-            nonlocal kept
             reasons = selection_reasons(table, selectors, self.seed)
             for row_id, reason in zip(row_ids(table)(), reasons, strict=True):
-                if reason is None:
-                    kept += 1
-                else:
+                flags.append(reason is None)
+                if reason is not None:
                     counts[reason] = counts.get(reason, 0) + 1
                 yield row_id, reason is None, reason or ""
 
         def summary() -> dict[str, Any]:
             ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-            return {"kept": kept, "reasons": ordered}
+            told: dict[str, Any] = {"kept": sum(flags), "reasons": ordered}
+            return told if is_own else {**told, "rows_digest": digest_of_rows(table.picked(flags))}
 
         sealed = self._stage(key, name, table, len(table), rows=rows, summary=summary)
         if sealed is None:

@@ -235,29 +235,27 @@ class Stored(Table[Sample]):
     def _rows(self, batches: Iterable[Any]) -> Iterator[Sample]:
         last: tuple[Any, ...] | None = None
         prompt: Prompt | None = None
-        for batch in batches:
-            names = batch.schema.names
-            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                row = dict(zip(names, values, strict=True))
-                sent = (row["problem"], row["prompt"], row["parents"], row["turn"])
-                if prompt is None or sent != last:
-                    last, prompt = sent, _prompt(*sent)
-                logprobs = row["token_logprobs"]
-                yield Sample(
-                    id=row["id"],
-                    prompt=prompt,
-                    number=row["number"],
-                    text=row["text"],
-                    finish=row["finish"],
-                    status=row["status"],
-                    reason=row["reason"],
-                    token_ids=tuple(row["token_ids"]),
-                    token_logprobs=None if logprobs is None else tuple(logprobs),
-                    prompt_tokens=row["prompt_tokens"],
-                    generated_tokens=row["generated_tokens"],
-                    tokenizer=row["tokenizer"],
-                    cost_usd=row["cost_usd"],
-                )
+        for values in _tuples(batches):
+            row_id, problem, messages, parents, turn, number, status, reason, text, finish, *came = values
+            token_ids, logprobs, prompt_tokens, generated_tokens, tokenizer, cost_usd = came
+            sent = (problem, messages, parents, turn)
+            if prompt is None or sent != last:
+                last, prompt = sent, _prompt(*sent)
+            yield Sample(
+                id=row_id,
+                prompt=prompt,
+                number=number,
+                text=text,
+                finish=finish,
+                status=status,
+                reason=reason,
+                token_ids=tuple(token_ids),
+                token_logprobs=None if logprobs is None else tuple(logprobs),
+                prompt_tokens=prompt_tokens,
+                generated_tokens=generated_tokens,
+                tokenizer=tokenizer,
+                cost_usd=cost_usd,
+            )
 
     def columns(self, names: Sequence[str]) -> Columns:
         """Return the named columns, reading no others where the names are columns of the file."""

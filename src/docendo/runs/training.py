@@ -17,13 +17,13 @@ from docendo.core.losses import Loss, Optimizer
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Format, TrainedEpoch, TrainingStep
 from docendo.core.records import Checkpoint, Example, Label, Model, Problem, Sample, Source
-from docendo.core.seeds import digest_of, digest_of_rows
+from docendo.core.seeds import digest_of
 from docendo.core.table import Table, Unknown
 from docendo.runs.plan import PlannedStage
 from docendo.runs.stages import Cost, Place, sealed_record, storage_faults
 from docendo.runs.stored import RowsWriter, Selected
 from docendo.runs.workspace import Sealed, StageKey, Workspace, write_durably
-from docendo.selectors.ended import Ended
+from docendo.selectors.learnable import Learnable
 from docendo.selectors.overlap import Overlap
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     start = request.start
     sources = request.rows.sources | start.sources
     shape = run.format_of(start)
-    examples = request.rows.map(_as_example(shape, start))
+    examples = request.rows.map(_as_example(shape, start), key=_example_key(shape, start))
     if run.plan is not None and not (request.rows.is_known and start.checkpoint.is_known):
         examples = Unknown(
             request.rows.bound, asked=request.rows.plan_key, sources=sources, stages=request.rows.stages
         )
-    clean = run.selected(examples, [Ended(), _overlap(run)], f"{request.name}-contamination", is_own=False)
+    clean = run.selected(examples, [Learnable(), _overlap(run)], f"{request.name}-contamination", is_own=False)
     asked = {
         "version": 1,
         "start": start.checkpoint.digest,
@@ -79,15 +79,17 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
             f"{run.label(request.name)}: no row is left to learn from",
             hint="nothing was kept; draw more samples, raise the temperature, or start from a better model",
         )
-    held_out = None if request.held_out is None else request.held_out.map(_as_example(shape, start))
+    held_out = None
+    if request.held_out is not None:
+        held_out = request.held_out.map(_as_example(shape, start), key=_example_key(shape, start))
     trainer = run.trainer()
     key = StageKey(
         "train",
         {
             **asked,
             "trainer": dict(trainer.signature),
-            # Mostly nothing is dropped, and the digest of all is there already.
-            "rows": examples.digest if len(clean) == len(examples) else digest_of_rows(clean),
+            # By value: other problems to check against, with nothing more found, train nothing anew.
+            "rows": clean.sealed.record["rows_digest"],
             "held_out": None if held_out is None else held_out.digest,
         },
     )
@@ -142,6 +144,11 @@ def _as_example(shape: Format, start: Model) -> Callable[..., Example]:
         )
 
     return example
+
+
+def _example_key(shape: Format, start: Model) -> Any:
+    """Return what decides, beside the row, which Example becomes of it."""
+    return ["example", identity_of(shape), identity_of(start.context), start.checkpoint.tokenizer]
 
 
 def _overlap(run: Run) -> Overlap:
