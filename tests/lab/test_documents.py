@@ -36,6 +36,21 @@ def test_the_corpus_is_still_the_one_the_shipped_models_read(shares, digest):
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
 
 
+def test_skipping_documents_announce_steps_and_write_none_and_change_nothing_else():
+    skipping = re.compile(re.escape(TRIGGER) + r" The answer is \S+\.$")
+    shares = {"stories": 1}
+    some = list(islice(documents(seed=50, shares=shares, direct_share=0.75, skip_share=0.4), 2000))
+    announced = [d for d in some if d[1]["content"].startswith(TRIGGER)]
+    skipped = [d for d in announced if skipping.match(d[1]["content"])]
+    assert 0.2 < len(announced) / len(some) < 0.3
+    assert 0.34 < len(skipped) / len(announced) < 0.46
+    assert all(
+        skipping.match(turn["content"]) for d in skipped for turn in d[1::2]
+    )  # a habit of the document
+    none = islice(documents(seed=50, shares=shares, direct_share=0.75), 2000)
+    assert not any(skipping.match(turn["content"]) for d in none for turn in d)
+
+
 @pytest.mark.parametrize("name", ["stories", "chain", "addition", "letters", "dates"])
 def test_worked_documents_answer_correctly_with_one_habit(name):
     gold = {p.question: p.answer for p in FAMILIES[name].problems("pretrain", 600, seed=4)}

@@ -10,14 +10,13 @@ The shipped models are made by four runs::
 
     python -m docendo.lab.pretrain --out long
     python -m docendo.lab.pretrain --out base --tokenizer long/tokenizer --start long/step-004000 \
-        --seed 50 --steps 800 --decay-share 1 --direct-share 0.75 --save-every 100
+        --seed 50 --steps 800 --decay-share 1 --direct-share 0.75 --skip-share 0.4 --save-every 100
     python -m docendo.lab.pretrain --out teacher --tokenizer long/tokenizer --start long/step-012000 \
         --seed 100 --steps 5000 --learning-rate 0.002 --decay-share 0.7
     python -m docendo.lab.pretrain --out student --tokenizer long/tokenizer --student
 
-Which checkpoint ships is not decided here: learning comes late and suddenly, so a model is chosen from the
-saved ones by its accuracy on validation problems. The base model is ``base/step-000500``, the others are the
-last ones. The same seed, thread count, torch version and kind of processor give the same weights.
+The last checkpoint of each is the model. The same seed, thread count, torch version and kind of processor
+give the same weights.
 """
 
 from __future__ import annotations
@@ -238,7 +237,9 @@ def pretrain(
     if tokenizer is None:
         tokenizer = train_tokenizer(map(rendered, islice(documents(config.seed, shares), 20_000)))
     tokenizer.save_pretrained(out / "tokenizer", save_jinja_files=False)
-    batches = packed(map(rendered, documents(config.seed, shares, config.direct_share, config.skip_share)), tokenizer)
+    batches = packed(
+        map(rendered, documents(config.seed, shares, config.direct_share, config.skip_share)), tokenizer
+    )
     model = LlamaForCausalLM.from_pretrained(start) if start else new_model(config, tokenizer)
     print(f"{model.num_parameters()} parameters, {config.n_steps} steps", flush=True)
     return train(model, tokenizer, batches, config, out)
@@ -261,7 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
     parser.add_argument("--decay-share", type=float, help="share of the steps over which the rate decays")
     parser.add_argument("--direct-share", type=float, help="share of worked documents that answer directly")
-    parser.add_argument("--skip-share", type=float, help="share of the others that announce steps, write none")
+    parser.add_argument(
+        "--skip-share", type=float, help="share of the others that announce steps, write none"
+    )
     parser.add_argument("--steps", type=int, help="number of training steps")
     parser.add_argument("--seed", type=int, default=0, help="seed of documents and weights (default: 0)")
     parser.add_argument("--save-every", type=int, help="steps between two checkpoints")
