@@ -1,7 +1,7 @@
-"""`docendo run rest-em --model DIR --task gsm8k`: the architecture of Qwen2.5, random and small, on the real GSM8K.
+"""`docendo run rest-em --model DIR --task gsm8k`: Qwen2.5's architecture, random and small, on real GSM8K.
 
-What a hub would bring is made here: the configuration scaled down, a byte-level BPE tokenizer trained on GSM8K's own
-text with Qwen's special tokens, and its chat template.
+What a hub would bring is made here: the configuration scaled down, a byte-level BPE tokenizer trained on
+GSM8K's own text with Qwen's special tokens, and its chat template.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ import pytest
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TEMPLATE = (
-    "{%- if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
-    "{%- for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{%- if messages[0].role != 'system' %}"
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    "{% endif %}"
+    "{%- for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
     "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def qwen(folder: Path, texts: Iterator[str]) -> Path:

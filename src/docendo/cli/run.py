@@ -133,16 +133,23 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
         if options.dry_run:
             print(render_plan(plan(asked)))
             return 0
+        before = _result(workspace, name)
         try:
             experiment(asked)
         finally:
             engines.close()
-    from docendo.report.html import write_report
+    if _result(workspace, name) != before or not (workspace.runs / name / "report.html").exists():
+        from docendo.report.html import write_report
 
-    write_report(workspace, name)
+        write_report(workspace, name)
     width = min(120, shutil.get_terminal_size((100, 40)).columns)
     print(report_text(workspace, name, width=width, colour=sys.stdout.isatty()))
     return 0
+
+
+def _result(workspace: Workspace, name: str) -> bytes:
+    path = workspace.runs / name / "result.json"
+    return path.read_bytes() if path.exists() else b""
 
 
 def default_name(recipe_name: str, options: RunOptions) -> str:

@@ -226,7 +226,7 @@ class Rows(Table[Row]):
 
 
 class Derived(Table[Row]):
-    """A Table made from others by a pure function; without a key its digest is over the rows that come out."""
+    """A Table made from others by a pure function; its digest is over the rows, unless a key is given."""
 
     def __init__(
         self,

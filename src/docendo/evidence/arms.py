@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from docendo.core.losses import Optimizer
 from docendo.core.protocols import Selector
-from docendo.core.records import Label, Model, Sample
+from docendo.core.records import Label, Model
 from docendo.core.table import Table
 from docendo.runs.evaluation import Evaluation
 from docendo.runs.run import Run
+from docendo.runs.stored import are_samples
 from docendo.selectors.cap import RandomSubset
 from docendo.selectors.learnable import Finished
 
@@ -28,8 +29,8 @@ class UnverifiedRun(Run):
 
     The k-th selection keeps as many rows as the method's k-th one kept, drawn uniformly from all rows that
     stand to choice, right or wrong: equal budget of samples and of training rows, without the information.
-    Samples that nobody could learn from (cut off, failed, empty) do not stand to choice, else fewer rows would
-    be left than the method had.
+    Samples that nobody could learn from (cut off, failed, empty) do not stand to choice, else fewer rows
+    would be left than the method had.
     """
 
     def __init__(self, *, sizes: Sequence[int], **more: Any) -> None:
@@ -40,8 +41,8 @@ class UnverifiedRun(Run):
         """Keep a random subset instead of what the selectors say."""
         place = len(self.kept_sizes)
         size = self._sizes[place] if place < len(self._sizes) else 0  # the method had ended by then
-        are_samples = isinstance(next(iter(table), None), Sample) if table.is_known else False
-        return self.selected(table, [*([Finished()] if are_samples else []), RandomSubset(size)], name)
+        learnable = [Finished()] if are_samples(table) else []
+        return self.selected(table, [*learnable, RandomSubset(size)], name)
 
     def evaluate(self, what: Model | Table[Any], on: str = "test", *, n: int | None = None) -> Evaluation:
         """Measure as any Run does, but draw no samples inside a round: only the end is compared."""

@@ -121,11 +121,16 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
         same = asked.task.verifier.same
         entries: list[Measured] = []
         finals: dict[str, Measured] = {}
+        numbers: dict[
+            frozenset[str], Measured
+        ] = {}  # mostly the returned model was measured already
         for arm_run in runs:
             final = arm_run.evaluations[-1]
             for evaluation in arm_run.evaluations:
                 is_final = evaluation is final
-                entry = measured(evaluation, seed=seed, same=same, round="final" if is_final else None)
+                found = numbers.get(evaluation.stages) or measured(evaluation, seed=seed, same=same)
+                numbers[evaluation.stages] = found
+                entry = replace(found, arm=arm_run.arm, round="final" if is_final else evaluation.round)
                 entries.append(entry)
                 if is_final:
                     finals[arm_run.arm] = entry

@@ -64,7 +64,7 @@ def as_pair(interval: Interval) -> list[float]:
     return [interval.low, interval.high]
 
 
-def measured(evaluation: Evaluation, *, seed: int, same: Same, round: int | str | None = None) -> Measured:
+def measured(evaluation: Evaluation, *, seed: int, same: Same) -> Measured:
     """Measure one evaluation of the run."""
     greedy = greedy_of(evaluation)
     columns = greedy.columns(["problem_id", "verdict"])
@@ -81,7 +81,7 @@ def measured(evaluation: Evaluation, *, seed: int, same: Same, round: int | str 
     return Measured(
         seed=seed,
         arm=evaluation.arm,
-        round=evaluation.round if round is None else round,
+        round=evaluation.round,
         split=evaluation.split,
         model=name,
         outcomes=outcomes,

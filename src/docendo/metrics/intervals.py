@@ -5,6 +5,7 @@ Ends are rounded to twelve decimals: ``3 * (1 / 3) - 1`` must not decide that an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, floor, fsum, isfinite, lgamma, log, log1p, sqrt
@@ -222,11 +223,10 @@ def crossed_bootstrap_interval(
         _check_finite(values_P)
 
     rng = np.random.default_rng(seed)
-    drawn_S, n_draws_S = np.unique(
-        np.sort(rng.integers(n_seeds, size=(n_resamples, n_seeds)), axis=1), axis=0, return_counts=True
-    )
+    draws_R_S: list[list[int]] = rng.integers(n_seeds, size=(n_resamples, n_seeds)).tolist()
     means: list[float] = []
-    for drawn, n_draws in zip(drawn_S.tolist(), n_draws_S.tolist(), strict=True):
+    # Equal draws of seeds share their averages over seeds.
+    for drawn, n_draws in sorted(Counter(tuple(sorted(draw)) for draw in draws_R_S).items()):
         rows = zip(*(values_S_P[s] for s in drawn), strict=True)
         means += _means_of_draws([fsum(row) / n_seeds for row in rows], n_draws, rng)
     means.sort()
@@ -237,8 +237,8 @@ def crossed_bootstrap_interval(
 def _means_of_draws(values_P: Sequence[float], n_draws: int, rng: np.random.Generator) -> list[float]:
     """Draw the problems again ``n_draws`` times and give the mean of each draw.
 
-    Only how often each value comes is drawn, which is multinomial: right or wrong has three differences, however
-    many problems there are.
+    Only how often each value comes is drawn, which is multinomial: right or wrong has three differences,
+    however many problems there are.
     """
     values_V, counts_V = np.unique(np.asarray(values_P, dtype=np.float64), return_counts=True)
     n_problems = len(values_P)

@@ -32,6 +32,11 @@ class Evaluation:
         return self._greedy.is_known
 
     @property
+    def stages(self) -> frozenset[str]:
+        """The stages that its answers came from: equal ones, equal numbers."""
+        return self._greedy.stages if self._sampled is None else self._greedy.stages | self._sampled.stages
+
+    @property
     def correct(self) -> int:
         """How many greedy answers are correct.
 

@@ -16,6 +16,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -196,7 +197,13 @@ def _filtered(sealed: Sealed, flags: Sequence[bool]) -> Iterator[Any]:
         mine = flags[start : start + batch.num_rows]
         start += batch.num_rows
         if any(mine):
-            yield batch.filter(pa.array(mine, type=pa.bool_()))
+            yield batch.filter(_mask(mine))
+
+
+def _mask(flags: Sequence[bool]) -> pa.BooleanArray:
+    """Return flags as an Arrow array; `pa.array` would import pandas first, where it is installed."""
+    bits = np.packbits(np.asarray(flags, dtype=bool), bitorder="little")
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(flags), [None, pa.py_buffer(bits.tobytes())])
 
 
 def _tuples(batches: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
@@ -304,12 +311,12 @@ def _prompt(problem: dict[str, Any], messages: list[dict[str, Any]], parents: li
     return Prompt(about, tuple(Message(m["role"], m["content"]) for m in messages), tuple(parents), turn)
 
 
-def _makes_its_rows(table: Table[Any]) -> bool:
-    """Whether each iteration of a table makes rows of its own that nobody else has seen."""
+def are_samples(table: Table[Any]) -> bool:
+    """Whether the rows are samples as stages keep them, which each iteration makes anew for itself."""
     if isinstance(table, Chained):
-        return all(_makes_its_rows(part) for part in table.parts)
+        return all(are_samples(part) for part in table.parts)
     return isinstance(table, Stored) or (
-        isinstance(table, (Beside, Selected)) and _makes_its_rows(table.rows)
+        isinstance(table, (Beside, Selected)) and are_samples(table.rows)
     )
 
 
@@ -346,7 +353,7 @@ class Beside(Table[Any]):
         return self._beside(self.rows.picked(flags), _tuples(_filtered(self.sealed, flags)))
 
     def _beside(self, rows: Iterable[Any], own: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        put = _put_into if _makes_its_rows(self.rows) else replace
+        put = _put_into if are_samples(self.rows) else replace
         for row, values in zip(rows, own, strict=True):
             yield self._attach(put, row, values)
 

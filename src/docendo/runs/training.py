@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,9 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
         examples = Unknown(
             request.rows.bound, asked=request.rows.plan_key, sources=sources, stages=request.rows.stages
         )
-    clean = run.selected(examples, [Learnable(), _overlap(run)], f"{request.name}-contamination", is_own=False)
+    clean = run.selected(
+        examples, [Learnable(), _overlap(run)], f"{request.name}-contamination", is_own=False
+    )
     asked = {
         "version": 1,
         "start": start.checkpoint.digest,
@@ -153,7 +156,13 @@ def _example_key(shape: Format, start: Model) -> Any:
 
 def _overlap(run: Run) -> Overlap:
     splits = [split for split in EVALUATION_SPLITS if split in run.task.splits]
-    return Overlap.of({split: [problem.question for problem in run.problems(split)] for split in splits})
+    return _against(tuple((name, tuple(one.question for one in run.problems(name))) for name in splits))
+
+
+@lru_cache(maxsize=2)
+def _against(questions: tuple[tuple[str, tuple[str, ...]], ...]) -> Overlap:
+    """Index the questions once for all rounds and arms."""
+    return Overlap.of(dict(questions))
 
 
 def _trained(

@@ -12,7 +12,7 @@ from docendo.core.protocols import Columns
 
 @dataclass(frozen=True, slots=True)
 class Learnable:
-    """Drop Examples that were cut off or are empty: who learns from them learns never to stop, or to say nothing."""
+    """Drop Examples that were cut off or are empty: they teach never to stop, or to say nothing."""
 
     version: ClassVar[int] = 2
     reads: tuple[str, ...] = field(default=("is_ended", "learned"), init=False)
@@ -32,7 +32,7 @@ class Finished:
     per: Literal["problem", "all"] = field(default="all", init=False)
 
     def reasons(self, columns: Columns, rng: random.Random) -> Sequence[str | None]:
-        """Return ``no end token`` for the samples that were cut off or failed, ``empty`` for those without text."""
+        """Return ``no end token`` for what was cut off or failed, ``empty`` for what has no text."""
         rows = zip(columns["finish"], columns["text"], strict=True)
         return [_fault(finish == "stop", text) for finish, text in rows]
 
