@@ -23,6 +23,7 @@ def comparison(against: str, low: float, high: float) -> dict[str, Any]:
     return {
         "arm": "method",
         "against": against,
+        "is_rival": True,
         "n": 500,
         "seeds": 1,
         "accuracy": 0.5,

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -18,13 +18,17 @@ from docendo.cli.config import config_flags
 from docendo.cli.settings import Settings, command_of
 from docendo.cli.workspaces import path_of
 from docendo.core.errors import SettingError
-from docendo.core.protocols import Engine, Trainer
-from docendo.core.records import Context
+from docendo.core.protocols import Engine, Sampling, Trainer
+from docendo.core.records import Context, Model
+from docendo.engines.openai_protocol.options import ENGINE as SERVED
+from docendo.engines.openai_protocol.options import ServerOptions
+from docendo.engines.recorded import RecordedColumns
 from docendo.evidence.experiment import Experiment, experiment, plan
 from docendo.report.plan import render_plan
 from docendo.report.progress import watcher_for
 from docendo.report.terminal import report_text
 from docendo.runs.models import open_model
+from docendo.runs.recipe import spec_of
 from docendo.runs.registry import load, registered
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import Workspace
@@ -37,7 +41,8 @@ class RunOptions:
     """What is run, on what, and where it is kept."""
 
     model: str = "lab/base"
-    """The model to start from: lab/base, lab/teacher, lab/student, a directory, or a Hugging Face id."""
+    """The model to start from: lab/base, lab/teacher, lab/student, a directory, a Hugging Face id; where it
+    is not trained also openai:NAME or recorded:FILE."""
     task: str = "story-problems"
     """A task's name, a file (.jsonl, .json, .csv, .parquet), or a Hugging Face data set id."""
     format: str = "default"
@@ -62,6 +67,28 @@ class RunOptions:
     """Where models run."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedBase:
+    """Where the model to start from is served; for recipes that train none."""
+
+    base_url: str | None = None
+    """Address of the server of a --model openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """The model in the role of the teacher."""
+
+    teacher: str = "lab/teacher"
+    """Who teaches: a model as for --model, openai:NAME of a server, or recorded:FILE with its completions."""
+    teacher_base_url: str | None = None
+    """Address of the server of a --teacher openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
+
+
+ROLES: dict[str, type] = {"teacher": Teacher}
+"""Flags of the roles, beside the base, that a recipe's Spec may name."""
+
+
 app = App(name="run", help="Run a recipe, or go on with a run.", help_format="plaintext")
 
 
@@ -69,6 +96,11 @@ def _config_class(recipe: Any) -> type:
     """Return the class of a recipe's config: the type of its second parameter."""
     names = list(inspect.signature(recipe).parameters)
     return get_type_hints(recipe)[names[1]]
+
+
+def _trains(config: type) -> bool:
+    """Return whether a recipe trains the model that it starts from: its config says how."""
+    return any(field.name == "optimizer" for field in fields(config))
 
 
 FLAGS: dict[str, list[str]] = {}
@@ -86,22 +118,37 @@ def with_config(tokens: Sequence[str]) -> list[str]:
 def _add(name: str) -> None:
     recipe = load("recipes", name)
     doc = (inspect.getdoc(inspect.getmodule(recipe)) or "").split("\n\n")[0]
+    config = _config_class(recipe)
+    roles = spec_of(recipe).roles
     groups = [
         Settings(RunOptions, "Run"),
-        Settings(_config_class(recipe), f"Settings of {name}"),
+        Settings(config, f"Settings of {name}"),
         Settings(RunSettings, "Sizes and evaluation"),
         Settings(TaskOptions, "Task"),
+        *(Settings(ROLES[role], role.capitalize()) for role in roles),
     ]
+    if not _trains(config):
+        groups.append(Settings(ServedBase, "Served models"))
+    if roles or not _trains(config):
+        groups += [
+            Settings(ServerOptions, "Served models"),
+            Settings(RecordedColumns, "Recorded completions"),
+        ]
     command = command_of(groups, partial(_run, name, recipe), name=name, doc=doc)
     app.command(command, name=name, help_format="plaintext")
     FLAGS[name] = [flag.replace("_", "-") for flag in inspect.signature(command).parameters]
 
 
 def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
-    options, config, settings, task_options = given
+    parts: dict[type, Any] = {type(part): part for part in given}
+    options, settings, task_options = parts[RunOptions], parts[RunSettings], parts[TaskOptions]
+    config = parts[_config_class(recipe)]
+    server: ServerOptions = parts.get(ServerOptions, ServerOptions())
+    recorded: RecordedColumns = parts.get(RecordedColumns, RecordedColumns())
     if options.seeds < 1:
         raise SettingError(f"seeds is {options.seeds}; expected at least 1")
-    name = options.name or default_name(recipe_name, options)
+    teachers = [parts[kind] for kind in ROLES.values() if kind in parts]
+    name = options.name or default_name(recipe_name, options, teachers)
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise SettingError(
             f"name is {name!r}; expected letters, digits, '.', '_' and '-', not beginning with a sign"
@@ -113,8 +160,14 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
         )
     with watcher_for(sys.stderr) as watcher:
         workspace = Workspace(path_of(options.workspace), watcher=watcher)
-        base = replace(open_model(options.model), context=Context(format=options.format))
-        engines = Engines(options)
+        models = _models(recipe_name, parts, options, trains=_trains(_config_class(recipe)))
+        if server != ServerOptions() and all(one.checkpoint.engine != SERVED for one in models.values()):
+            raise SettingError(
+                "settings of served models were given, but no model of the run is served",
+                hint=f"served models are named openai:NAME; here: {_told(models)}",
+            )
+        engines = Engines(options, {"server": server, "recorded": recorded}, workspace, name)
+        engines.check(models)
         asked = Experiment(
             name=name,
             recipe_name=recipe_name,
@@ -122,13 +175,18 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
             config=config,
             settings=settings,
             task=task,
-            models={"base": base},
+            models=models,
             workspace=workspace,
             engine=engines.engine,
             trainer=engines.trainer,
             seeds=[settings.seed + number for number in range(options.seeds)],
             controls=options.controls,
-            described={"options": _plain(options), "task_options": _plain(task_options)},
+            described={
+                "options": _plain(options),
+                "task_options": _plain(task_options),
+                "roles": {role: _plain(parts[kind]) for role, kind in ROLES.items() if kind in parts},
+                "server": _plain(server),
+            },
         )
         if options.dry_run:
             print(render_plan(plan(asked)))
@@ -152,27 +210,73 @@ def _result(workspace: Workspace, name: str) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def default_name(recipe_name: str, options: RunOptions) -> str:
-    """Return the run's name where none was given."""
+def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = ()) -> str:
+    """Return the run's name where none was given: of recipe, task, and models that are not the default."""
     parts = [recipe_name, Path(options.task).name.split(".")[0]]
     if options.model != "lab/base":
         parts.append(options.model.strip("/").split("/")[-1])
+    for said in roles:
+        named = fields(said)[0]
+        if getattr(said, named.name) != named.default:
+            parts.append(getattr(said, named.name).strip("/").split("/")[-1])
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.")
 
 
-class Engines:
-    """The engines and the trainer of a run, made when they are first needed."""
+def _models(
+    recipe_name: str, parts: dict[type, Any], options: RunOptions, *, trains: bool
+) -> dict[str, Model]:
+    """Open the models of all roles; what cannot be trained is refused before anything is asked or paid."""
+    served_base: ServedBase = parts.get(ServedBase, ServedBase())
+    models = {"base": open_model(options.model, base_url=served_base.base_url)}
+    if trains and models["base"].checkpoint.engine != "transformers":
+        raise SettingError(
+            f"model is {options.model!r}, but {recipe_name} trains it, which needs its weights",
+            hint="name a directory or a Hugging Face id; served and recorded models can teach",
+        )
+    for role, kind in ROLES.items():
+        if kind in parts:
+            said = parts[kind]
+            models[role] = open_model(getattr(said, role), base_url=getattr(said, f"{role}_base_url"))
+    return {role: replace(model, context=Context(format=options.format)) for role, model in models.items()}
 
-    def __init__(self, options: RunOptions) -> None:
+
+def _told(models: dict[str, Model]) -> str:
+    return ", ".join(f"{role} {model.checkpoint.name}" for role, model in models.items())
+
+
+class Engines:
+    """The engines and the trainer of a run, made when they are first needed.
+
+    An engine's entry point is called with those of the following that its parameters name: ``workers``,
+    ``device``, ``workspace`` (the folder), ``run`` (the run's name), ``says`` (tells the user something), and
+    the settings of its own, ``server`` and ``recorded``.
+    """
+
+    def __init__(self, options: RunOptions, settings: dict[str, Any], workspace: Workspace, run: str) -> None:
         self._options = options
+        self._given = {
+            "workers": options.workers,
+            "device": options.device,
+            "workspace": workspace.path,
+            "run": run,
+            "says": workspace.watcher.says,
+            **settings,
+        }
         self._made: dict[str, Engine] = {}
 
     def engine(self, name: str) -> Engine:
         """Return the engine of that name."""
         if name not in self._made:
             kind = load("engines", name)
-            self._made[name] = kind(workers=self._options.workers, device=self._options.device)
+            wanted = inspect.signature(kind).parameters
+            self._made[name] = kind(**{key: value for key, value in self._given.items() if key in wanted})
         return self._made[name]
+
+    def check(self, models: dict[str, Model]) -> None:
+        """Let each model's engine say what is wrong with it, by planning no work at all."""
+        for model in models.values():
+            checkpoint = model.checkpoint
+            list(self.engine(checkpoint.engine).chunks(checkpoint, (), Sampling()))
 
     @cache  # noqa: B019 -- one object a run
     def trainer(self) -> Trainer:

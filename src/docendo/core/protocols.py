@@ -153,6 +153,10 @@ class Request:
     """For `Engine.logprobs`: texts that go on after the prompt. None with a classification head."""
     continuation_ids: tuple[tuple[int, ...], ...] | None = None
     """Token ids instead of texts, where they are known."""
+    first: int = 0
+    """Number of its first sample, as in `Sample.number`."""
+    problem: Problem | None = None
+    """What the prompt is about; recorded completions are found by it."""
 
     @property
     def rows(self) -> int:
@@ -210,11 +214,20 @@ class Engine(Protocol):
     chunk and the checkpoint alone, not on which others run, nor on how many workers there are.
     """
 
-    name: str
-    can: frozenset[str]
-    """Of ``sample``, ``logprobs``, ``classes``, ``embed``."""
-    signature: Mapping[str, str]
-    """What its results depend on: family, precision, sampler. Part of fingerprints; no device, no count."""
+    @property
+    def name(self) -> str:
+        """As in `Checkpoint.engine`."""
+        ...
+
+    @property
+    def can(self) -> frozenset[str]:
+        """Of ``sample``, ``logprobs``, ``classes``, ``embed``."""
+        ...
+
+    @property
+    def signature(self) -> Mapping[str, str]:
+        """What its results depend on: family, precision, sampler. In fingerprints; no device, no count."""
+        ...
 
     def chunks(
         self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None

@@ -301,7 +301,7 @@ class Checkpoint:
     name: str = field(default="", compare=False)
     """For people: ``lab/base``, ``round-2/train``."""
     location: str = field(default="", compare=False)
-    """Directory, or the name at the server. Not part of any fingerprint."""
+    """Directory, file, or ``ADDRESS#NAME`` of a served model. Not part of any fingerprint."""
 
     @property
     def is_known(self) -> bool:

@@ -5,7 +5,7 @@ All are the same recipe or the same verbs on the same problems, so they share ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from docendo.core.losses import Optimizer
@@ -13,6 +13,7 @@ from docendo.core.protocols import Selector
 from docendo.core.records import Label, Model
 from docendo.core.table import Table
 from docendo.runs.evaluation import Evaluation
+from docendo.runs.recipe import Recipe
 from docendo.runs.run import Run
 from docendo.runs.stored import are_samples
 from docendo.selectors.cap import RandomSubset
@@ -20,8 +21,6 @@ from docendo.selectors.learnable import Finished
 
 Controls = Literal["none", "basic", "full"]
 """none: the base alone. basic: and its majority vote and unverified training. full: and gold solutions."""
-
-Recipe = Callable[[Run, Any], Model | Table[Any]]
 
 
 class UnverifiedRun(Run):

@@ -17,19 +17,17 @@ from docendo.core.losses import Optimizer
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Engine, Task, Trainer
 from docendo.core.records import Model
-from docendo.evidence.arms import Controls, Recipe, gold, unverified
+from docendo.evidence.arms import Controls, gold, unverified
 from docendo.evidence.measures import Measured, as_pair, majority_of, measured
 from docendo.evidence.verdict import verdict
 from docendo.metrics.paired import compare
 from docendo.metrics.transitions import transitions
 from docendo.runs.plan import Plan
+from docendo.runs.recipe import CONTROLS, Recipe, spec_of
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.runs.stages import storage_faults, versions
 from docendo.runs.workspace import Workspace, write_durably
-
-RIVALS = ("base", "majority", "unverified")
-"""The arms that a method must beat, each at a budget equal to its own or as free as it can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +119,7 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
         same = asked.task.verifier.same
         entries: list[Measured] = []
         finals: dict[str, Measured] = {}
-        numbers: dict[
-            frozenset[str], Measured
-        ] = {}  # mostly the returned model was measured already
+        numbers: dict[frozenset[str], Measured] = {}  # mostly the returned model was measured already
         for arm_run in runs:
             final = arm_run.evaluations[-1]
             for evaluation in arm_run.evaluations:
@@ -141,12 +137,13 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
         result = {
             **_head(asked, name, [seed]),
             "evaluations": _without_repeats(entries),
-            **_judged(asked, [finals]),
+            **_judged(asked, [finals], chose_on_test=run.chose_on_test),
             "transitions": _transitions(finals),
             "chosen": _chosen(asked.workspace, chosen),
             "information": _information(runs, chosen),
             "contamination": run.contamination,
             "notes": [note for arm_run in runs for note in arm_run.notes],
+            "facts": {arm_run.arm: arm_run.facts for arm_run in runs if arm_run.facts},
             "stages": [record for arm_run in runs for record in arm_run.records],
             "cost": _cost(asked.workspace, runs),
         }
@@ -166,6 +163,13 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
         control, returned = unverified(run, asked.recipe, asked.config)
         control.evaluate(returned)
         runs.append(control)
+        for arm in spec_of(asked.recipe).arms(asked.config):
+            beside = run.arm_run(arm.name)
+            try:
+                beside.evaluate(arm.recipe(beside, asked.config))
+                runs.append(beside)
+            except NothingToLearn as nothing:
+                run.note(f"no {arm.name} arm: {nothing.message}")
     if asked.controls == "full":
         optimizer = getattr(asked.config, "optimizer", Optimizer())
         try:
@@ -207,26 +211,31 @@ def _without_repeats(entries: Sequence[Measured]) -> list[dict[str, Any]]:
     return list(out.values())
 
 
-def _judged(asked: Experiment, finals_S: Sequence[Mapping[str, Measured]]) -> dict[str, Any]:
+def _judged(
+    asked: Experiment, finals_S: Sequence[Mapping[str, Measured]], *, chose_on_test: bool
+) -> dict[str, Any]:
     """Compare the arms, aggregated over seeds, and judge the method against its rivals."""
-    names = [name for name in ("method", "unverified", "gold") if name in finals_S[0]]
     comparisons: list[dict[str, Any]] = []
     intervals: list[Any] = []
-    for arm in names:
-        for rival in RIVALS:
-            if rival == arm or rival not in finals_S[0]:
-                continue
+    rivals = _rivals(asked)
+    there = [name for name in finals_S[0] if all(name in finals for finals in finals_S)]
+    others = [name for name in there if name not in ("method", *CONTROLS)]
+    pairs = [("method", name) for name in (*CONTROLS, *others)]
+    pairs += [(name, rival) for name in ("unverified", *others) for rival in ("base", "majority")]
+    for arm, rival in pairs:
+        if arm in there and rival in there:
             problem_ids = sorted(finals_S[0][arm].outcomes)
             found = compare(
                 [finals[arm].is_correct(problem_ids) for finals in finals_S],
                 [finals[rival].is_correct(problem_ids) for finals in finals_S],
             )
-            if arm == "method":
+            if arm == "method" and rival in rivals:
                 intervals.append(found.interval)
             comparisons.append(
                 {
                     "arm": arm,
                     "against": rival,
+                    "is_rival": arm == "method" and rival in rivals,
                     "n": found.n_problems,
                     "seeds": found.n_seeds,
                     "accuracy": found.mean_first,
@@ -240,7 +249,17 @@ def _judged(asked: Experiment, finals_S: Sequence[Mapping[str, Measured]]) -> di
                     "verdict": verdict([found.interval]),
                 }
             )
-    return {"comparisons": comparisons, "verdict": verdict(intervals)}
+    return {
+        "comparisons": comparisons,
+        "verdict": verdict([] if chose_on_test else intervals),
+        "chose_on_test": chose_on_test,
+    }
+
+
+def _rivals(asked: Experiment) -> frozenset[str]:
+    """Return the arms that the method must beat, each at a budget like its own or as free as it can be."""
+    spec = spec_of(asked.recipe)
+    return frozenset(spec.rivals) | {arm.name for arm in spec.arms(asked.config) if arm.is_rival}
 
 
 def _transitions(finals: Mapping[str, Measured]) -> list[dict[str, Any]]:
@@ -321,7 +340,7 @@ def _over_seeds(
         **_head(asked, asked.name, asked.seeds),
         "runs": [result["name"] for result in results],
         "evaluations": [entry for result in results for entry in result["evaluations"]],
-        **_judged(asked, finals_S),
+        **_judged(asked, finals_S, chose_on_test=any(result["chose_on_test"] for result in results)),
         "transitions": [
             {"seed": result["seeds"][0], **entry} for result in results for entry in result["transitions"]
         ],
@@ -331,6 +350,7 @@ def _over_seeds(
             {"seed": result["seeds"][0], **entry} for result in results for entry in result["contamination"]
         ],
         "notes": sorted({note for result in results for note in result["notes"]}),
+        "facts": [result["facts"] for result in results],
         "cost": [result["cost"] for result in results],
     }
 

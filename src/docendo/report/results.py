@@ -207,7 +207,24 @@ def transitions(result: Result) -> dict[str, dict[str, int]]:
 
 def rivals(result: Result) -> list[Mapping[str, Any]]:
     """Return the comparisons that the verdict rests on: the method against each rival."""
-    return [one for one in result["comparisons"] if one["arm"] == "method"]
+    return [one for one in result["comparisons"] if one["is_rival"]]
+
+
+def facts(result: Result) -> dict[str, list[str]]:
+    """Return the recipe's own numbers as text: what they are called -> one for each seed."""
+    found: dict[str, list[str]] = {}
+    for by_arm in listed(result.get("facts", {})):
+        for arm, told in by_arm.items():
+            for name, value in told.items():
+                named = name if arm == "method" else f"{arm}: {name}"
+                found.setdefault(named, []).append(_as_text(value))
+    return found
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def comparison_in_words(one: Mapping[str, Any]) -> str:
@@ -235,6 +252,8 @@ def verdict_in_words(result: Result) -> tuple[str, str]:
     ``no evidence`` on the one that could not be told apart, or least so.
     """
     against = rivals(result)
+    if result.get("chose_on_test"):
+        return "Something was chosen by answers to the test problems, so the test proves nothing.", ""
     if not against:
         return "There was no rival to compare with.", ""
     word = result["verdict"]

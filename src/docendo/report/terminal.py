@@ -32,6 +32,7 @@ from docendo.report.results import (
     Result,
     at_most_k,
     costs,
+    facts,
     finals,
     is_over_seeds,
     labels_read,
@@ -116,7 +117,7 @@ def result_view(result: Result, *, places: Mapping[str, str] | None = None) -> R
     """Return a result as something that rich prints."""
     parts: list[RenderableType] = [_head(result), _verdict(result), *_arms(result), *_rounds(result)]
     parts += [*_comparisons(result), *_transitions(result), *_information(result), *_contamination(result)]
-    parts += [*_costs(result), *_notes(result)]
+    parts += [*_facts(result), *_costs(result), *_notes(result)]
     if places:
         longest = max(len(label) for label in places)
         # Paths are neither wrapped nor cut: they are there to be copied.
@@ -278,6 +279,16 @@ def _costs(result: Result) -> list[RenderableType]:
     note = "what an arm shares with one above it is counted there; time: when it was first computed"
     shared = "sums over seeds; what seeds share is counted for each" if is_over_seeds(result) else ""
     return _section("Cost", table, note, shared)
+
+
+def _facts(result: Result) -> list[RenderableType]:
+    found = facts(result)
+    if not found:
+        return []
+    table = _table("number", "of each seed" if is_over_seeds(result) else "value", left=2)
+    for name, values in found.items():
+        table.add_row(visible(name), visible(", ".join(values)))
+    return _section("Numbers of the recipe", table)
 
 
 def _notes(result: Result) -> list[RenderableType]:

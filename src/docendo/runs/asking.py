@@ -62,7 +62,11 @@ def sampling(
         for place, prompt in enumerate(prompts):
             about = [seed, checkpoint.digest, prompt.problem.id, prompt.messages]
             yield Request(
-                place * n, prompt.messages, tuple(derived_seed(*about, number) for number in numbers)
+                place * n,
+                prompt.messages,
+                tuple(derived_seed(*about, number) for number in numbers),
+                first=first,
+                problem=prompt.problem,
             )
 
     def rows(journaled: Iterable[Any]) -> Iterator[Sequence[Any]]:
@@ -88,7 +92,8 @@ def sampling(
         tokens=lambda values: (values[6], values[7], values[8] or 0.0),
         has_failed=lambda values: values[0] == "failed",
         total=len(prompts) * n,
-        failure_budget=asked.failure_budget,
+        # What a file of completions lacks it will always lack: the engine tells it, no try can mend it.
+        failure_budget=1.0 if checkpoint.engine == "recorded" else asked.failure_budget,
         facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
     )
 

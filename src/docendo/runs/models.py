@@ -1,4 +1,4 @@
-"""From what a user writes to a Model: a built-in one, a directory, or a Hugging Face id."""
+"""From what a user writes to a Model: a built-in one, a directory, a Hugging Face id, a server, a file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,38 @@ from docendo.core.errors import ModelError, UnknownNameError
 from docendo.core.records import Model
 
 
-def open_model(name: str) -> Model:
+def open_model(name: str, *, base_url: str | None = None) -> Model:
     """Open a model by its name.
 
     Args:
-        name: ``lab/base``, ``lab/teacher``, ``lab/student``; a directory in Hugging Face format; or an id on
-            the hub, as ``Qwen/Qwen2.5-0.5B`` or ``Qwen/Qwen2.5-0.5B@REVISION``.
+        name: ``lab/base``, ``lab/teacher``, ``lab/student``; a directory in Hugging Face format; an id on the
+            hub, as ``Qwen/Qwen2.5-0.5B`` or ``Qwen/Qwen2.5-0.5B@REVISION``; ``openai:NAME`` for a model of a
+            server that speaks the OpenAI protocol; or ``recorded:FILE`` for a file of completions.
+        base_url: Where the server of an ``openai:NAME`` is; None: OPENAI_BASE_URL, or else OpenAI's own.
 
     Raises:
         UnknownNameError: A built-in model of that name does not exist.
-        ModelError: There is no such directory and the hub has or reaches no such model; or it is incomplete.
+        ModelError: There is no such directory or file, and the hub has or reaches no such model; or it is
+            incomplete; or there is a base URL for a model that is not served.
     """
+    from docendo.engines.openai_protocol.options import PREFIX as SERVED
+    from docendo.engines.openai_protocol.options import served_checkpoint
+    from docendo.engines.recorded import PREFIX as RECORDED
+    from docendo.engines.recorded import recorded_checkpoint
+
+    if name.startswith(SERVED):
+        return Model(served_checkpoint(name, base_url))
+    if base_url is not None:
+        raise ModelError(
+            f"base URL {base_url!r} was given, but {name!r} is no served model",
+            hint=f"name it as the server does, with openai: before it: openai:{name}",
+        )
+    if name.startswith(RECORDED):
+        return Model(recorded_checkpoint(name))
+    return _on_this_machine(name)
+
+
+def _on_this_machine(name: str) -> Model:
     from docendo.engines.checkpoints import open_checkpoint
     from docendo.lab import models as lab
 

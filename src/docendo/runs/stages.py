@@ -256,7 +256,9 @@ class _Parts:
             request = self._requests[index]
             if count < len(request.seeds):
                 seeds = request.seeds[first : first + count]
-                request = replace(request, position=request.position + first, seeds=seeds)
+                request = replace(
+                    request, position=request.position + first, seeds=seeds, first=request.first + first
+                )
             found.append(request)
         return tuple(found)
 

@@ -315,9 +315,7 @@ def are_samples(table: Table[Any]) -> bool:
     """Whether the rows are samples as stages keep them, which each iteration makes anew for itself."""
     if isinstance(table, Chained):
         return all(are_samples(part) for part in table.parts)
-    return isinstance(table, Stored) or (
-        isinstance(table, (Beside, Selected)) and are_samples(table.rows)
-    )
+    return isinstance(table, Stored) or (isinstance(table, (Beside, Selected)) and are_samples(table.rows))
 
 
 def _put_into(row: Any, **fields: Any) -> Any:

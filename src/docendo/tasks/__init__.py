@@ -7,6 +7,7 @@
 `files`          tasks from .jsonl, .json, .csv and .parquet
 `hub`            tasks from Hugging Face data sets
 `gsm8k`, `math`  named tasks
+`cot`            the 12 tasks of Fine-tune-CoT, GSM8K among them
 `registry`       a task by its name, its file or its data set id
 `grading`        verdicts on completions that are already there
 `conformance`    the checks that every task passes

@@ -4,20 +4,23 @@
 stable problems              read again: the same problems, gold answers and identity, in the same order
 limit takes the first        ``limit`` cuts problems and labels off and changes nothing else
 unique ids                   no id stands twice in a split
-disjoint splits              no id and no question, normalised, stands in two splits
+disjoint splits              no id and no question, normalised, stands in two splits; questions that the
+                             published splits repeat, and that the task names as such, are counted
 whole groups                 no group stands in two splits
 labels apart                 a Problem is nothing but a Problem, and each has exactly one Label
 every gold answer verifies   taken as an answer, it is correct
 a corrupted gold does not    with another digit, choice, or problem's answer it is not correct
-formats read their targets   each Format reads the gold answer back from what it would teach
+formats read their targets   each Format reads the gold answer, or the same answer in another spelling, back
+                             from what it would teach
 no gold in prompts           see below
 prompts are deterministic    the same problem gives the same prompt
 ===========================  ============================================================================
 
 A prompt gives the gold away when it holds the worked solution (20 characters or more); or when it holds the
-answer as the Format would have it written, or, outside the question and the choices, the gold answer by
-itself, more often than the prompt of the same Format for a problem without a question. So an answer that a
-question names by itself is no fault, and neither is an ``A`` that stands in every prompt.
+answer as the Format would have it written (where that is more than the answer alone), or, outside the
+question and the choices, the gold answer by itself, more often than the prompt of the same Format for a
+problem without a question. So an answer that a question names by itself is no fault, and neither is an
+``A`` that stands in every prompt.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from dataclasses import dataclass, replace
 from docendo.core.protocols import Format, Task
 from docendo.core.records import Context, Label, Outcome, Problem, Prompt, Sample
 from docendo.tasks.formats import LETTERS, question_with_choices
-from docendo.tasks.rows import SPLITS, normalised_question
+from docendo.tasks.rows import SPLITS, RowsTask, normalised_question
 
 MOST = 2_000
 """Problems of a split that are looked at, unless told otherwise."""
@@ -100,12 +103,14 @@ def check_task(task: Task, again: Task | None = None, *, limit: int | None = MOS
         ("prompts are deterministic", lambda looked: _changing_prompts(looked, again or task)),
     )
     n_problems = sum(map(len, looked.problems.values()))
-    return [_check(name, list(faults(looked)), n_problems) for name, faults in checks]
+    detail = f"{n_problems:,} problems"
+    details = {"disjoint splits": f"{detail}{_repeated(looked)}"}
+    return [_check(name, list(faults(looked)), details.get(name, detail)) for name, faults in checks]
 
 
-def _check(name: str, faults: list[str], n_problems: int) -> Check:
+def _check(name: str, faults: list[str], detail: str) -> Check:
     if not faults:
-        return Check(name, True, f"{n_problems:,} problems")
+        return Check(name, True, detail)
     more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
     count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
     return Check(name, False, f"{count}: {'; '.join(faults[:SHOWN])}{more}")
@@ -153,7 +158,18 @@ def _repeated_ids(looked: _Looked) -> Iterator[str]:
             seen.add(problem.id)
 
 
+def _repeats(looked: _Looked) -> frozenset[str]:
+    return looked.task.repeats if isinstance(looked.task, RowsTask) else frozenset()
+
+
+def _repeated(looked: _Looked) -> str:
+    known = _repeats(looked)
+    n_repeated = sum(problem.id in known for problem in looked.problems.get("test", ()))
+    return f"; {n_repeated} of test repeat a question of train, as published" if n_repeated else ""
+
+
 def _shared(looked: _Looked) -> Iterator[str]:
+    known = _repeats(looked)
     ids: dict[str, str] = {}
     questions: dict[tuple[str, tuple[str, ...]], str] = {}
     for split, problems in looked.problems.items():
@@ -164,7 +180,7 @@ def _shared(looked: _Looked) -> Iterator[str]:
                 yield f"{_named(problem)} stands in {split} and says {problem.split!r}"
             if ids.setdefault(problem.id, split) != split:
                 yield f"id {problem.id!r} stands in {ids[problem.id]} and {split}"
-            elif (other := questions.setdefault(_asked(problem), split)) != split:
+            elif (other := questions.setdefault(_asked(problem), split)) != split and problem.id not in known:
                 yield f"the question of {_named(problem)} stands in {other} and {split}"
 
 
@@ -271,9 +287,14 @@ def _unread_targets(looked: _Looked) -> Iterator[str]:
             target = shape.target(label.solution, label.answer)
             for text in {target, begun + target}:
                 reading = shape.read(text)
-                if not reading.is_parsed or reading.answer.strip() != label.answer.strip():
+                if not reading.is_parsed or not _same(looked.task, reading.answer, label.answer):
                     yield f"{name} reads {reading.answer!r} for {label.answer!r} of {_named(problem)}"
                     break
+
+
+def _same(task: Task, answer: str, gold: str) -> bool:
+    """Whether an answer is read back: the same text, or as 1000 for 1,000."""
+    return answer.strip() == gold.strip() or task.verifier.same(answer, gold)
 
 
 def _leaks(looked: _Looked) -> Iterator[str]:
@@ -296,7 +317,7 @@ def _leak(sent: str, frame: str, problem: Problem, label: Label, shape: Format) 
     if len(label.solution) >= 20 and label.solution in sent:
         return "its worked solution"
     written = shape.target("", label.answer).strip()
-    if sent.count(written) > frame.count(written):
+    if written != label.answer.strip() and sent.count(written) > frame.count(written):
         return f"its answer, {written!r}"
     around = sent.replace(question_with_choices(problem), "\n").replace(problem.question, "\n")
     if around.split() == frame.replace(question_with_choices(replace(problem, question="")), "\n").split():

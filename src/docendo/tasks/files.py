@@ -50,18 +50,22 @@ def kind_of(path: Path) -> str:
     return next((suffix for suffix in SUFFIXES if plain.endswith(suffix)), "")
 
 
-def read_rows(path: Path) -> Iterator[Row | BadRow]:
+def read_rows(path: Path, kind: str | None = None) -> Iterator[Row | BadRow]:
     """Yield the rows of a file one after the other, bad ones as such; blank lines are passed over.
 
     Rows of JSON Lines and CSV are numbered by their lines, those of other files by themselves, from 1.
     JSON Lines, CSV and Parquet are streamed; JSON is read as a whole.
+
+    Args:
+        path: The file.
+        kind: One of `SUFFIXES`, where the file's name does not say what it is. None: what the name says.
 
     Raises:
         DataError: The file is missing, empty, of no known kind, or cannot be read on from some place.
     """
     if not path.exists():
         raise DataError(f"there is no file {path}", hint="look for a typing error in its name")
-    kind = kind_of(path)
+    kind = kind or kind_of(path)
     if not kind or path.is_dir():
         what = "is a folder" if path.is_dir() else "is of no known kind"
         raise DataError(f"{path} {what}; expected a file that ends in {', '.join(SUFFIXES)}")

@@ -215,7 +215,7 @@ class PlainText:
             self._opened(shot.question) + self.target(shot.rationale, shot.answer) for shot in context.shots
         ]
         parts.append(self._opened(question_with_choices(problem)))
-        return Prompt(problem, (Message("text", self.separator.join(parts)),), _parents(context))
+        return Prompt(problem, (Message("text", self.separator.join(parts)),), parents_of(context))
 
     def read(self, text: str) -> Reading:
         """Read the last answer sentence before the model goes on to ask a question of its own."""
@@ -278,7 +278,7 @@ def _conversation(
     messages.append(asked(question_with_choices(problem)))
     if begun:
         messages.append(Message("assistant", begun))
-    return Prompt(problem, tuple(messages), _parents(context))
+    return Prompt(problem, tuple(messages), parents_of(context))
 
 
 def _reading(text: str, trigger: str, readers: tuple[str, ...], fallback: str) -> Reading:
@@ -299,7 +299,7 @@ def _joined(rationale: str, closing: str, gap: str = " ") -> str:
     return f" {rationale.strip()}{gap}{closing}" if rationale.strip() else f" {closing}"
 
 
-def _parents(context: Context) -> tuple[str, ...]:
+def parents_of(context: Context) -> tuple[str, ...]:
     """Return the ids of the samples that stand in the shots, each once."""
     return tuple(dict.fromkeys(parent for shot in context.shots for parent in shot.parents))
 

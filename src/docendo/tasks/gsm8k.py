@@ -1,9 +1,10 @@
 """GSM8K: grade school word problems with worked solutions, 7,473 to learn from and 1,319 to be tested on.
 
-Cobbe et al. (2021), arXiv:2110.14168. 500 problems are cut off train for validation, as `docendo.tasks.rows`
-does. From a folder: ``train.jsonl`` and ``test.jsonl`` as published, or ``gsm8k_train`` and ``gsm8k_test``,
-in any form that `docendo.tasks.files` reads. A problem's id is its published split and its place there,
-wherever it is read.
+Cobbe et al. (2021), arXiv:2110.14168. 500 problems are cut off train for validation, as
+`docendo.tasks.rows` does. From a folder: ``train.jsonl`` and ``test.jsonl`` as published, or
+``gsm8k_train`` and ``gsm8k_test``, in any form that `docendo.tasks.files` reads; also below
+``grade-school-math``. A problem's id is its published split and its place there, wherever it is read. One
+of Fine-tune-CoT's tasks: see `docendo.tasks.cot`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from docendo.core.errors import DataError
+from docendo.tasks.cot.named import COT_OPTIONS, cot_task
 from docendo.tasks.files import gold_rows, split_files
 from docendo.tasks.hub import HubId, hub_rows, load_splits
 from docendo.tasks.options import DEFAULTS, TaskOptions
 from docendo.tasks.rows import Columns, GoldRow, RowsTask
 
 HUB_ID = HubId("openai/gsm8k", "main")
-VALIDATION_SIZE = 500
 
 
 def gsm8k(options: TaskOptions = DEFAULTS) -> RowsTask:
@@ -28,10 +29,8 @@ def gsm8k(options: TaskOptions = DEFAULTS) -> RowsTask:
     Raises:
         DataError: The files are not there or cannot be read; the hub cannot be reached.
     """
-    options.only("gsm8k", "data_dir", "keep_calculator_marks", "validation_size", "task_seed")
-    size = options.validation_size or VALIDATION_SIZE
-    settings = replace(options, answer_kind="number", validation_size=size)
-    return RowsTask("gsm8k", lambda: _rows(options), settings)
+    options.only("gsm8k", "keep_calculator_marks", *COT_OPTIONS)
+    return cot_task("gsm8k", lambda: _rows(options), options)
 
 
 def _rows(options: TaskOptions) -> Iterator[GoldRow]:
@@ -40,7 +39,8 @@ def _rows(options: TaskOptions) -> Iterator[GoldRow]:
 
 
 def _from_folder(folder: Path, columns: Columns) -> Iterator[GoldRow]:
-    files = split_files(folder, ("", "gsm8k_")) if folder.is_dir() else {}
+    below = folder / "grade-school-math"
+    files = split_files(below if below.is_dir() else folder, ("", "gsm8k_")) if folder.is_dir() else {}
     if missing := {"train", "test"} - set(files):
         raise DataError(
             f"folder {folder} has no file for {' and '.join(sorted(missing))} of gsm8k",

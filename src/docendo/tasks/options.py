@@ -14,7 +14,7 @@ class TaskOptions:
     """Where a task's rows come from and how they are understood. A task refuses what it has no use for."""
 
     data_dir: Path | None = None
-    """Folder with local files of a named task (gsm8k, math). Default: the Hugging Face hub."""
+    """Folder with local files of a named task. Default: the Hugging Face hub."""
     question_column: str | None = None
     """Column of the question. Default: the first there is of question, problem, prompt, input, query."""
     answer_column: str | None = None
@@ -39,11 +39,20 @@ class TaskOptions:
     """Problems cut off the train split for the test where there is none. Default: 10 %, at most 1,000."""
     task_seed: int = 0
     """Seed of generated problems, or of the splits made here."""
+    train_size: int | None = None
+    """Learn from so many problems, those of Fine-tune-CoT's study of data sizes. Default: all of train."""
+    split_by: Literal["problem", "template"] = "problem"
+    """The published random split, or the one whose train and test share no template (multiarith,
+    date-understanding)."""
+    keep_exemplars: bool = False
+    """Keep test problems that stand in the published few-shot prompts, as the published test sets do."""
+    equality: Literal["ours", "published"] = "ours"
+    """How answers of Fine-tune-CoT's tasks are compared: by our verifiers, or as its released code does."""
 
     def __post_init__(self) -> None:
         faults = [
             f"{name} is {value}; expected at least 1"
-            for name in ("validation_size", "test_size")
+            for name in ("validation_size", "test_size", "train_size")
             if (value := getattr(self, name)) is not None and value < 1
         ]
         if faults:

@@ -297,15 +297,30 @@ class RowsTask:
         name: What people call it.
         rows: Reads the rows, in the order of the data.
         options: ``answer_kind``, and the sizes and the seed of splits made here.
+        formats: Formats beside those that suit the kind of answers.
+        verifier: Decides. None: the one that suits the kind of answers.
+        repeats: Ids of problems whose question stands in another of the published splits, too.
 
     What reads rows raises `DataError` where one cannot be understood, where two have the same id, or where
     there is none; and `SettingError` where a split cannot have its size.
     """
 
-    def __init__(self, name: str, rows: Callable[[], Iterable[GoldRow]], options: TaskOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        rows: Callable[[], Iterable[GoldRow]],
+        options: TaskOptions,
+        *,
+        formats: Mapping[str, Format] | None = None,
+        verifier: Verifier | None = None,
+        repeats: frozenset[str] = frozenset(),
+    ) -> None:
         self._name = name
         self._rows = rows
         self._options = options
+        self._more_formats = dict(formats or {})
+        self._verifier = verifier
+        self.repeats = repeats
 
     @property
     def name(self) -> str:
@@ -361,7 +376,7 @@ class RowsTask:
     @cached_property
     def _parts(self) -> tuple[Mapping[str, Format], Verifier]:
         kind = self._content.kind if self._options.answer_kind == "auto" else self._options.answer_kind
-        return formats_for(kind), VERIFIERS[kind]()
+        return formats_for(kind) | self._more_formats, self._verifier or VERIFIERS[kind]()
 
     @cached_property
     def _content(self) -> _Content:
@@ -458,7 +473,7 @@ def _splits_of(rows: Sequence[GoldRow], name: str, options: TaskOptions) -> list
         if split not in given
     ]
     pool = [place for place, split in enumerate(splits) if split == "train"]
-    pieces = _together([rows[place] for place in pool], options.task_seed)
+    pieces = together([rows[place] for place in pool], options.task_seed)
     n_pool = len(pool)
     for split, size, limit in sizes:
         wanted = max(1, min(round(n_pool / 10), limit)) if size is None else size
@@ -476,8 +491,8 @@ def _splits_of(rows: Sequence[GoldRow], name: str, options: TaskOptions) -> list
     return splits
 
 
-def _together(rows: Sequence[GoldRow], seed: int) -> list[list[int]]:
-    """Return places of rows that belong together, in the order of a hash."""
+def together(rows: Sequence[GoldRow], seed: int) -> list[list[int]]:
+    """Return the places of rows that belong together, by question or group, in the order of a hash."""
     leader: dict[tuple[str, str], tuple[str, str]] = {}
 
     def lead(key: tuple[str, str]) -> tuple[str, str]:

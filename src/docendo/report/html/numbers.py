@@ -45,6 +45,7 @@ from docendo.report.results import (
     choices,
     comparison_in_words,
     costs,
+    facts,
     finals,
     is_over_seeds,
     labels_read,
@@ -416,6 +417,14 @@ def contamination_section(result: Result) -> str:
         "Before training, rows are held against every evaluation split: the same question, or thirteen words "
         "in a row in common. Those found, and those that were cut off, are not learned."
     )
+
+
+def facts_section(result: Result) -> str:
+    """Show the recipe's own numbers."""
+    found = facts(result)
+    head = "of each seed" if is_over_seeds(result) else "value"
+    rows = [(escaped(name), escaped(", ".join(values))) for name, values in found.items()]
+    return table(("number", head), rows) if rows else ""
 
 
 def cost_section(result: Result) -> str:

@@ -1,0 +1,66 @@
+"""What a recipe says of itself beside its code: the models it needs, the arms of its own, its rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from docendo.core.records import Model, Sample
+from docendo.core.table import Table
+from docendo.runs.run import Run
+
+Recipe = Callable[[Run, Any], Model | Table[Sample]]
+"""Takes a Run and its config; returns the improved Model, or one answer for each test problem."""
+Function = TypeVar("Function", bound=Recipe)
+
+CONTROLS = ("base", "majority", "unverified")
+"""The arms that stand beside every recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A baseline that belongs to a recipe: itself a recipe, on the same problems with the same config."""
+
+    name: str
+    recipe: Recipe
+    is_rival: bool = True
+    """Whether the method must beat it to be called improved."""
+
+
+def _no_arms(config: Any) -> Sequence[Arm]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What a recipe says of itself."""
+
+    roles: tuple[str, ...] = ()
+    """Models that it needs beside the base, as ``teacher``; each is a flag."""
+    arms: Callable[[Any], Sequence[Arm]] = _no_arms
+    """Its own arms under a config."""
+    rivals: tuple[str, ...] = CONTROLS
+    """Which of the arms beside every recipe it must beat."""
+    is_label_free: bool = False
+    """Whether no gold answer of any split can change what it produces; a test permutes them all."""
+
+
+PLAIN = Spec()
+"""Of a recipe that says nothing."""
+_SPECS: dict[Recipe, Spec] = {}
+
+
+def recipe(spec: Spec) -> Callable[[Function], Function]:
+    """Declare a recipe's Spec, as a decorator. A recipe without one is as `PLAIN` says."""
+
+    def declare(function: Function) -> Function:
+        _SPECS[function] = spec
+        return function
+
+    return declare
+
+
+def spec_of(function: Recipe) -> Spec:
+    """Return what a recipe says of itself."""
+    return _SPECS.get(function, PLAIN)
