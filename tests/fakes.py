@@ -76,6 +76,17 @@ class SumFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectSumFormat(SumFormat):
+    """``What is 3 + 4?`` -> `` The answer is 7.``"""
+
+    def prompt(self, problem: Problem, context: Context) -> Prompt:
+        return Prompt(problem, (Message("user", f"{problem.question} Answer at once."),))
+
+    def target(self, rationale: str, answer: str) -> str:
+        return f" The answer is {answer}."
+
+
+@dataclass(frozen=True, slots=True)
 class Equality:
     """The answer's string equals the gold's."""
 
@@ -102,7 +113,7 @@ class SumsTask:
     name = "sums"
     splits = ("train", "validation", "test")
     verifier = Equality()
-    formats: Mapping[str, SumFormat] = {"default": SumFormat()}
+    formats: Mapping[str, SumFormat] = {"default": SumFormat(), "direct": DirectSumFormat()}
 
     def __init__(self, *, permuted: Iterable[str] = (), with_solutions: bool = True) -> None:
         self._permuted = frozenset(permuted)
@@ -264,8 +275,9 @@ class ImprovingTrainer:
 def _is_right(row: dict[str, Any]) -> bool:
     completion = row["completion"]
     text = completion if isinstance(completion, str) else completion[0]["content"]
-    a, b, *_, last = (int(number) for number in re.findall(r"\d+", text))
-    return a + b == last
+    asked = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
+    a, b = (int(number) for number in re.findall(r"\d+", asked)[:2])
+    return a + b == int(re.findall(r"\d+", text)[-1])
 
 
 def tiny_checkpoint(folder: Path, *, skill: float, model_type: str = "llama") -> Path:
@@ -304,6 +316,14 @@ class House:
         return Model(open_checkpoint(folder, name="base"))
 
     @property
+    def teacher(self) -> Model:
+        """A model that is right more often."""
+        folder = self.path / "teacher"
+        if not folder.exists():
+            tiny_checkpoint(folder, skill=0.8)
+        return Model(open_checkpoint(folder, name="teacher"))
+
+    @property
     def workspace(self) -> Workspace:
         """The workspace, opened anew."""
         return Workspace(self.path / "workspace", watcher=self.watcher)
@@ -316,7 +336,7 @@ class House:
             name=name,
             workspace=workspace,
             task=self.task,
-            models={"base": self.base},
+            models={"base": self.base, "teacher": self.teacher},
             engine=lambda name: self.engine,
             trainer=lambda: self.trainer,
             settings=self.settings,

@@ -70,8 +70,17 @@ def test_full_controls_add_an_arm_of_gold_solutions(whole: tuple[House, dict[str
         "unverified",
         "gold",
     }
-    compared = [(one["arm"], one["against"]) for one in result["comparisons"]]
-    assert compared[5:] == [("gold", "base"), ("gold", "majority"), ("gold", "unverified")]
+    compared = {(one["arm"], one["against"]): one["is_rival"] for one in result["comparisons"]}
+    assert compared == {
+        ("method", "base"): True,
+        ("method", "majority"): True,
+        ("method", "unverified"): True,
+        ("method", "gold"): False,
+        ("unverified", "base"): False,
+        ("unverified", "majority"): False,
+        ("gold", "base"): False,
+        ("gold", "majority"): False,
+    }
 
 
 def test_a_task_without_worked_solutions_has_no_gold_arm_and_says_so(tmp_path: Path) -> None:
