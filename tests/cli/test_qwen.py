@@ -115,7 +115,7 @@ def test_a_random_qwen_goes_through_gsm8k_to_a_verdict_and_a_checkpoint(
     assert result["task"] == "gsm8k"
     read = result["information"]["method"]["labels_read"]
     assert {"split": "train", "by": "labels", "problems": 24} in read
-    (trained,) = (tmp_path / "runs" / "checkpoints").iterdir()
+    trained = sorted((tmp_path / "runs" / "checkpoints").iterdir())[0]
     learned = AutoModelForCausalLM.from_pretrained(trained)
     assert learned.config.model_type == "qwen2"
     assert learned.generation_config.eos_token_id == [2, 0]

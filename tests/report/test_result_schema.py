@@ -13,7 +13,7 @@ from docendo.report.results import result_of
 from tests.report.conftest import Ran
 
 PAGE = (Path(__file__).parents[2] / "docs" / "result.md").read_text(encoding="utf-8")
-LISTS_OVER_SEEDS = {"chosen", "information", "cost"}
+LISTS_OVER_SEEDS = {"chosen", "information", "cost", "facts"}
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -33,6 +33,8 @@ OBJECTS = documented()
 
 def is_plain(value: Any, kind: str) -> bool:
     match kind:
+        case "boolean":
+            return isinstance(value, bool)
         case "integer":
             return type(value) is int
         case "number":
