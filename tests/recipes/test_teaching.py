@@ -200,3 +200,23 @@ def test_label_free_recipes_do_the_same_with_the_labels_of_every_split_permuted(
         made.append((house.trainer.rows, model.checkpoint.digest, trained))
         assert run.ledger.summary()["labels_read"] == []
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "config"),
+    [
+        (fine_tune_cot, COT),
+        (star, StarConfig(rounds=2)),
+        (rft, RftConfig(samples_per_problem=4)),
+        (lmsi, LmsiConfig(samples_per_problem=5)),
+    ],
+)
+def test_permuting_the_labels_of_the_test_split_changes_nothing_that_is_learned(
+    tmp_path: Path, recipe: Any, config: Any
+) -> None:
+    made: list[Any] = []
+    for place, permuted in (("a", ()), ("b", ("test",))):
+        house = House(tmp_path / place, settings=SMALL, task=SumsTask(permuted=permuted))
+        model = recipe(house.run(), config)
+        made.append((house.trainer.rows, model.checkpoint.digest))
+    assert made[0] == made[1]
