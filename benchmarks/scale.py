@@ -10,6 +10,8 @@ given. What is timed is all the rest of a round, in seconds:
     select    the correct ones, each text once, at most 4 of 8 for a problem
     train     the kept rows as Examples: digested, those without an end dropped, the rest held against 1,500
               evaluation questions (``check`` of these seconds), and written as a training file
+    evidence  1,000 test problems answered by a script, eight times each, and the result
+    report    the page and the text
 
 Wall-clock and processor time are measured: on an idle machine they are the same. Each size runs in a process
 of its own, so that the peak of its memory is its own.
@@ -19,7 +21,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,12 @@ from docendo.core.records import (
 )
 from docendo.core.table import Table
 from docendo.engines.checkpoints import open_checkpoint
+from docendo.engines.scripted import ScriptedEngine
+from docendo.evidence.experiment import Experiment, experiment
 from docendo.lab.models import path
+from docendo.recipes.rest_em import RestEmConfig
+from docendo.report.html import write_report
+from docendo.report.terminal import report_text
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.runs.stages import Place, written_stage
@@ -261,23 +267,10 @@ def written(workspace: Workspace, model: Model, rows: int) -> Table[Sample]:
 def one_size(rows: int, folder: Path) -> dict[str, Any]:
     """Do one round of so many samples and return its seconds and the peak of this process's memory."""
     workspace = Workspace(folder, watcher=Silent())
-    (workspace.runs / "scale").mkdir()
     model = Model(open_checkpoint(path("lab/base"), name="lab/base"))
-    run = Run(
-        name="scale",
-        workspace=workspace,
-        task=Stories(),
-        models={"base": model},
-        engine=lambda name: 1 / 0,  # pyright: ignore[reportArgumentType] # nobody is asked
-        trainer=Copies,
-        settings=RunSettings(
-            train_problems=rows // SAMPLES,
-            validation_problems=QUESTIONS["validation"],
-            test_problems=QUESTIONS["test"],
-        ),
-    )
     seconds: dict[str, float] = {}
     processor: dict[str, float] = {}
+    runs: list[Run] = []
     at, used = time.perf_counter(), time.process_time()
 
     def took(name: str) -> None:
@@ -286,28 +279,63 @@ def one_size(rows: int, folder: Path) -> dict[str, Any]:
         processor[name] = round(time.process_time() - used, 2)
         at, used = time.perf_counter(), time.process_time()
 
-    samples = written(workspace, model, rows)
-    took("write")
-    verified = run.verify(samples)
-    took("verify")
-    kept = run.select(verified, correct, distinct, Cap(4))
-    took("select")
-    run.train(model, kept)
-    took("train")
+    def one_round(run: Run, config: RestEmConfig) -> Model:
+        runs.append(run)
+        took("base")
+        samples = written(workspace, model, rows)
+        took("write")
+        verified = run.verify(samples)
+        took("verify")
+        kept = run.select(verified, correct, distinct, Cap(config.cap))
+        took("select")
+        trained = run.train(model, kept)
+        took("train")
+        return trained
+
+    experiment(
+        Experiment(
+            name="scale",
+            recipe_name="scale",
+            recipe=one_round,
+            config=RestEmConfig(),
+            settings=RunSettings(
+                train_problems=rows // SAMPLES,
+                validation_problems=QUESTIONS["validation"],
+                test_problems=QUESTIONS["test"],
+            ),
+            task=Stories(),
+            models={"base": model},
+            workspace=workspace,
+            engine=lambda name: ScriptedEngine(lambda messages, seed: f" The answer is {seed % 50}."),
+            trainer=Copies,
+            controls="none",
+        )
+    )
+    took("evidence")
+    write_report(workspace, "scale")
+    report_text(workspace, "scale")
+    took("report")
+    (run,) = runs
     (checked,) = [record for record in run.records if record["place"].endswith("-contamination")]
     sealed = workspace.sealed(checked["stage"])
     assert sealed is not None
     size = sum(file.stat().st_size for file in workspace.stages.rglob("*") if file.is_file())
     return {
         "rows": rows,
-        "kept": len(kept),
+        "kept": run.kept_sizes[0],
         "seconds": {**seconds, "check": round(sealed.record["cost"]["seconds"], 2)},
         "processor_seconds": processor,
         "total_seconds": round(sum(seconds.values()), 2),
         "total_processor_seconds": round(sum(processor.values()), 2),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3),
+        "peak_gib": round(_peak_kib() / 2**20, 3),
         "stages_mib": round(size / 2**20, 1),
     }
+
+
+def _peak_kib() -> int:
+    """Return the most memory that this process held; unlike ``ru_maxrss`` it does not know its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def run(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
