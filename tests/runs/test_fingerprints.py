@@ -279,7 +279,7 @@ def test_the_same_base_elsewhere_and_under_another_name_is_the_same(tmp_path: Pa
         ),
         (lambda run: run.sample(run.base.using(format="x"), run.problems("train")), "has no format 'x'"),
         (lambda run: run.train(run.base, run.problems("train"), epochs=0), "cannot train for 0 epochs"),
-        (lambda run: run.model("teacher"), "the recipe needs a teacher model"),
+        (lambda run: run.model("judge"), "the recipe needs a judge model"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_starts(
