@@ -115,6 +115,15 @@ def rows_learned(result: Result) -> dict[int, list[int]]:
     return found
 
 
+def found_but_learned(checked: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return what the contamination check found in rows that were learned all the same: reason -> rows."""
+    sums: dict[str, int] = {}
+    for one in checked:
+        for reason, number in one.get("found_but_learned", {}).items():
+            sums[reason] = sums.get(reason, 0) + number
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+
 def choices(result: Result) -> list[Entry]:
     """Return the evaluations on other splits than test: what the recipe chose by."""
     return [entry for entry in result["evaluations"] if entry["split"] != "test"]

@@ -34,6 +34,7 @@ from docendo.report.results import (
     costs,
     facts,
     finals,
+    found_but_learned,
     is_over_seeds,
     labels_read,
     listed,
@@ -264,6 +265,8 @@ def _contamination(result: Result) -> list[RenderableType]:
         table.add_row(count(number), f"dropped: {visible(reason)}")
     if not reasons:
         table.add_row("0", "dropped")
+    for reason, number in found_but_learned(checked).items():
+        table.add_row(count(number), f"found, but learned: {visible(reason)}")
     return _section("Contamination", table)
 
 

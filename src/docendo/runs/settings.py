@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from docendo.core.errors import SettingError
+
+Contamination = Literal["drop", "exact", "report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,10 @@ class RunSettings:
     """Longest completion."""
     failure_budget: float = 0.5
     """Share of a stage's requests that may fail before the run gives up."""
+    contamination: Contamination = "drop"
+    """Training rows found in an evaluation split. drop: none is learned. exact: rows that hold a whole
+    evaluation question are not learned, those that share 13 words in a row are (for problems made from long
+    templates). report: all are learned. What was found is counted in the result in any case."""
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -42,5 +49,8 @@ class RunSettings:
             faults.append(f"max_new_tokens is {self.max_new_tokens}; expected at least 1")
         if not 0 <= self.failure_budget <= 1:
             faults.append(f"failure_budget is {self.failure_budget}; expected 0 to 1")
+        if self.contamination not in get_args(Contamination):
+            expected = ", ".join(get_args(Contamination))
+            faults.append(f"contamination is {self.contamination!r}; expected one of {expected}")
         if faults:
             raise SettingError.of_all(faults)

@@ -25,7 +25,7 @@ from docendo.runs.stages import Cost, Place, sealed_record, storage_faults
 from docendo.runs.stored import RowsWriter, Selected
 from docendo.runs.workspace import Sealed, StageKey, Workspace, write_durably
 from docendo.selectors.learnable import Learnable
-from docendo.selectors.overlap import Overlap
+from docendo.selectors.overlap import GRAM, Overlap
 
 if TYPE_CHECKING:
     from docendo.runs.run import Run
@@ -59,7 +59,7 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
             request.rows.bound, asked=request.rows.plan_key, sources=sources, stages=request.rows.stages
         )
     clean = run.selected(
-        examples, [Learnable(), _overlap(run)], f"{request.name}-contamination", is_own=False
+        examples, [Learnable(), *_filters(run)], f"{request.name}-contamination", is_own=False
     )
     asked = {
         "version": 1,
@@ -74,13 +74,12 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
         run.unknown(key, request.name, clean.bound, sources, request.rows)
         return _unknown(key, request, sources)
     assert isinstance(clean, Selected)
-    run.contamination.append(
-        {"stage": run.label(request.name), "rows": len(examples), "dropped": dict(clean.reasons())}
-    )
+    dropped, learned = dict(clean.reasons()), _found_but_learned(run, clean, request.name)
+    checked = {"stage": run.label(request.name), "rows": len(examples), "dropped": dropped}
+    run.contamination.append({**checked, "found_but_learned": learned})
     if len(clean) == 0:
         raise NothingToLearn(
-            f"{run.label(request.name)}: no row is left to learn from",
-            hint="nothing was kept; draw more samples, raise the temperature, or start from a better model",
+            f"{run.label(request.name)}: no row is left to learn from", hint=_why_none(dropped)
         )
     held_out = None
     if request.held_out is not None:
@@ -154,15 +153,49 @@ def _example_key(shape: Format, start: Model) -> Any:
     return ["example", identity_of(shape), identity_of(start.context), start.checkpoint.tokenizer]
 
 
-def _overlap(run: Run) -> Overlap:
+def _filters(run: Run) -> list[Overlap]:
+    """Return what drops contaminated rows, as the settings say."""
+    match run.settings.contamination:
+        case "drop":
+            return [_overlap(run, GRAM)]
+        case "exact":
+            return [_overlap(run, 0)]
+        case "report":
+            return []
+
+
+def _found_but_learned(run: Run, clean: Selected, name: str) -> dict[str, int]:
+    """Count what the check finds among rows that are learned from all the same, by reason."""
+    if run.settings.contamination == "drop" or not len(clean):
+        return {}
+    found = run.selected(clean, [_overlap(run, GRAM)], f"{name}-overlap", is_own=False)
+    if not isinstance(found, Selected):
+        return {}
+    if counts := dict(found.reasons()):
+        told = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+        run.note(f"{run.label(name)} learned from rows that the contamination check found: {told}")
+    return counts
+
+
+def _why_none(dropped: Mapping[str, int]) -> str:
+    shared = sum(count for reason, count in dropped.items() if reason.startswith(f"{GRAM}-gram"))
+    if shared:
+        return (
+            f"{shared:,} rows share {GRAM} words in a row with an evaluation question; "
+            "where that is the problems' template, learn them with --contamination exact"
+        )
+    return "nothing was kept; draw more samples, raise the temperature, or start from a better model"
+
+
+def _overlap(run: Run, size: int) -> Overlap:
     splits = [split for split in EVALUATION_SPLITS if split in run.task.splits]
-    return _against(tuple((name, tuple(one.question for one in run.problems(name))) for name in splits))
+    return _against(tuple((name, tuple(one.question for one in run.problems(name))) for name in splits), size)
 
 
-@lru_cache(maxsize=2)
-def _against(questions: tuple[tuple[str, tuple[str, ...]], ...]) -> Overlap:
+@lru_cache(maxsize=4)
+def _against(questions: tuple[tuple[str, tuple[str, ...]], ...], size: int) -> Overlap:
     """Index the questions once for all rounds and arms."""
-    return Overlap.of(dict(questions))
+    return Overlap.of(dict(questions), size=size)
 
 
 def _trained(

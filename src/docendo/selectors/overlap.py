@@ -41,6 +41,7 @@ class Overlap:
     against: tuple[tuple[str, str], ...]
     """(split, digest of its questions): what the fingerprint sees."""
     size: int = GRAM
+    """Words in a row that are too many to share; 0: only whole questions are looked for."""
     exact: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, metadata=IGNORED)
     """Normalised question -> split."""
     runs: Mapping[tuple[str, ...], str] = field(
@@ -61,7 +62,7 @@ class Overlap:
                 words = words_of(text)
                 if words:  # else every blank line would be found
                     exact.setdefault(" ".join(words), split)
-                for run in _runs(words, size):
+                for run in _runs(words, size) if size else ():
                     runs.setdefault(run, split)
         vocabulary = frozenset(word for run in runs for word in run)
         against = tuple((split, digest_of(list(texts))) for split, texts in questions.items())
@@ -85,7 +86,7 @@ class Overlap:
             split = next((part for part in parts if part is not None), None)
         if split is not None:
             return f"exact match in {split}"
-        if len(words) < self.size:
+        if not self.runs or len(words) < self.size:
             return None
         # Most texts hold no long stretch of words that occur in evaluation runs at all: look only there.
         vocabulary = self.vocabulary

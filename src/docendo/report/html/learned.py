@@ -44,7 +44,8 @@ def _own_stages(workspace: Workspace, result: Result) -> Iterator[tuple[str, Sea
 
 def _selections(selections: Sequence[tuple[str, Sealed]]) -> str:
     # What is held against the evaluation splits before training has a section of its own.
-    shown = [(label, one) for label, one in selections if not label.endswith("-contamination")]
+    library = ("-contamination", "-overlap")
+    shown = [(label, one) for label, one in selections if not label.endswith(library)]
     if not shown:
         return ""
     totals: dict[str, int] = {}

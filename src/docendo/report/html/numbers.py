@@ -47,6 +47,7 @@ from docendo.report.results import (
     costs,
     facts,
     finals,
+    found_but_learned,
     is_over_seeds,
     labels_read,
     listed,
@@ -413,9 +414,17 @@ def contamination_section(result: Result) -> str:
         )
         for one in checked
     ]
+    learned = found_but_learned(checked)
+    told = (
+        "Those found, and those that were cut off, are not learned."
+        if not learned
+        else "By the run's setting these were found, but learned: "
+        + ", ".join(f"{reason}: {count(number)}" for reason, number in learned.items())
+        + "."
+    )
     return table(("training rows of", "rows", "dropped", "why"), rows, words=(0, 3)) + note(
         "Before training, rows are held against every evaluation split: the same question, or thirteen words "
-        "in a row in common. Those found, and those that were cut off, are not learned."
+        f"in a row in common. {told}"
     )
 
 
