@@ -43,8 +43,12 @@ def config_flags(tokens: Sequence[str], known: Sequence[str]) -> list[str]:
             flags.append(f"--{name}" if value else f"--no-{name}")
         elif isinstance(value, (str, int, float)):
             flags.append(f"--{name}={value}")
+        elif isinstance(value, list):
+            flags.append(f"--{name}={','.join(str(one) for one in cast('list[Any]', value))}")
         else:
-            faults.append(f"{path}: setting {key!r} is {value!r}; expected a text, a number, true or false")
+            faults.append(
+                f"{path}: setting {key!r} is {value!r}; expected a text, a number, true, false or a list"
+            )
     if faults:
         raise SettingError.of_all(faults)
     return flags

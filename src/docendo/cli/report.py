@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from docendo.cli.workspaces import WorkspaceFlag, existing
 from docendo.report.html import write_report
-from docendo.report.terminal import report_json, report_text
+from docendo.report.terminal import report_json, reports_text
 
 
 def main(
     name: str,
-    *,
+    *others: str,
     format: Annotated[Literal["text", "html", "json"], Parameter(help="How it is shown.")] = "text",
     workspace: WorkspaceFlag = None,
 ) -> None:
-    """Show a run: as text, as JSON, or as a self-contained HTML page whose path is printed.
+    """Show a run, or several side by side: as text, as JSON, or as HTML pages whose paths are printed.
 
     Args:
         name: The run's name; `docendo list runs` names them.
+        others: More runs, to be shown beside it.
         format: text, html or json.
         workspace: The workspace.
     """
     opened = existing(workspace)
+    names = [name, *others]
     if format == "html":
-        page: Path = write_report(opened, name)
-        print(page)
+        for one in names:
+            print(write_report(opened, one))
     elif format == "json":
-        print(report_json(opened, name))
+        print("\n".join(report_json(opened, one) for one in names))
     else:
-        print(report_text(opened, name))
+        print(reports_text(opened, names))

@@ -26,7 +26,7 @@ from docendo.engines.recorded import RecordedColumns
 from docendo.evidence.experiment import Experiment, experiment, plan
 from docendo.report.plan import render_plan
 from docendo.report.progress import watcher_for
-from docendo.report.terminal import report_text
+from docendo.report.terminal import reports_text
 from docendo.runs.models import open_model
 from docendo.runs.recipe import spec_of
 from docendo.runs.registry import load, registered
@@ -85,6 +85,15 @@ class Teacher:
     """Address of the server of a --teacher openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Students:
+    """Several students in one command."""
+
+    students: tuple[str, ...] = ()
+    """Teach each of these models in turn, instead of --model alone. Each is a run of its own, NAME-MODEL;
+    what is asked of the teacher is asked once. The students are shown side by side at the end."""
+
+
 ROLES: dict[str, type] = {"teacher": Teacher}
 """Flags of the roles, beside the base, that a recipe's Spec may name."""
 
@@ -126,6 +135,7 @@ def _add(name: str) -> None:
         Settings(RunSettings, "Sizes and evaluation"),
         Settings(TaskOptions, "Task"),
         *(Settings(ROLES[role], role.capitalize()) for role in roles),
+        *([Settings(Students, "Teacher")] if "teacher" in roles else []),
     ]
     if not _trains(config):
         groups.append(Settings(ServedBase, "Served models"))
@@ -141,18 +151,10 @@ def _add(name: str) -> None:
 
 def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
     parts: dict[type, Any] = {type(part): part for part in given}
-    options, settings, task_options = parts[RunOptions], parts[RunSettings], parts[TaskOptions]
-    config = parts[_config_class(recipe)]
-    server: ServerOptions = parts.get(ServerOptions, ServerOptions())
-    recorded: RecordedColumns = parts.get(RecordedColumns, RecordedColumns())
+    options, task_options = parts[RunOptions], parts[TaskOptions]
     if options.seeds < 1:
         raise SettingError(f"seeds is {options.seeds}; expected at least 1")
-    teachers = [parts[kind] for kind in ROLES.values() if kind in parts]
-    name = options.name or default_name(recipe_name, options, teachers)
-    if not re.fullmatch(r"[\w][\w.-]*", name):
-        raise SettingError(
-            f"name is {name!r}; expected letters, digits, '.', '_' and '-', not beginning with a sign"
-        )
+    runs = _runs(recipe_name, parts)
     task = open_task(options.task, task_options)
     if options.format not in task.formats:
         raise SettingError(
@@ -160,49 +162,98 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
         )
     with watcher_for(sys.stderr) as watcher:
         workspace = Workspace(path_of(options.workspace), watcher=watcher)
-        models = _models(recipe_name, parts, options, trains=_trains(_config_class(recipe)))
-        if server != ServerOptions() and all(one.checkpoint.engine != SERVED for one in models.values()):
-            raise SettingError(
-                "settings of served models were given, but no model of the run is served",
-                hint=f"served models are named openai:NAME; here: {_told(models)}",
-            )
-        engines = Engines(options, {"server": server, "recorded": recorded}, workspace, name)
-        engines.check(models)
-        asked = Experiment(
-            name=name,
-            recipe_name=recipe_name,
-            recipe=recipe,
-            config=config,
-            settings=settings,
-            task=task,
-            models=models,
-            workspace=workspace,
-            engine=engines.engine,
-            trainer=engines.trainer,
-            seeds=[settings.seed + number for number in range(options.seeds)],
-            controls=options.controls,
-            described={
-                "options": _plain(options),
-                "task_options": _plain(task_options),
-                "roles": {role: _plain(parts[kind]) for role, kind in ROLES.items() if kind in parts},
-                "server": _plain(server),
-            },
-        )
-        if options.dry_run:
-            print(render_plan(plan(asked)))
-            return 0
-        before = _result(workspace, name)
+        trains = _trains(_config_class(recipe))
+        models = {
+            name: _models(recipe_name, parts, options, base, trains=trains) for name, base in runs.items()
+        }
+        server = _server(parts, models)
+        recorded = parts.get(RecordedColumns, RecordedColumns())
+        # One set of engines for all: a cap on requests or money is one for the whole command.
+        engines = Engines(options, {"server": server, "recorded": recorded}, workspace, next(iter(runs)))
+        for found in models.values():
+            engines.check(found)
         try:
-            experiment(asked)
+            for name, found in models.items():
+                asked = Experiment(
+                    name=name,
+                    recipe_name=recipe_name,
+                    recipe=recipe,
+                    config=parts[_config_class(recipe)],
+                    settings=parts[RunSettings],
+                    task=task,
+                    models=found,
+                    workspace=workspace,
+                    engine=engines.engine,
+                    trainer=engines.trainer,
+                    seeds=[parts[RunSettings].seed + number for number in range(options.seeds)],
+                    controls=options.controls,
+                    described={
+                        "options": _plain(options),
+                        "task_options": _plain(task_options),
+                        "roles": {role: _plain(parts[kind]) for role, kind in ROLES.items() if kind in parts},
+                        "server": _plain(server),
+                    },
+                )
+                if len(models) > 1:
+                    watcher.says(name)
+                if options.dry_run:
+                    print(render_plan(plan(asked)))
+                else:
+                    _executed(asked)
         finally:
             engines.close()
-    if _result(workspace, name) != before or not (workspace.runs / name / "report.html").exists():
+    if not options.dry_run:
+        width = min(120, shutil.get_terminal_size((100, 40)).columns)
+        print(reports_text(workspace, list(runs), width=width, colour=sys.stdout.isatty()))
+    return 0
+
+
+def _executed(asked: Experiment) -> None:
+    before = _result(asked.workspace, asked.name)
+    experiment(asked)
+    page = asked.workspace.runs / asked.name / "report.html"
+    if _result(asked.workspace, asked.name) != before or not page.exists():
         from docendo.report.html import write_report
 
-        write_report(workspace, name)
-    width = min(120, shutil.get_terminal_size((100, 40)).columns)
-    print(report_text(workspace, name, width=width, colour=sys.stdout.isatty()))
-    return 0
+        write_report(asked.workspace, asked.name)
+
+
+def _runs(recipe_name: str, parts: dict[type, Any]) -> dict[str, str]:
+    """Return the runs of the command: name -> the model that it starts from."""
+    options = parts[RunOptions]
+    students: tuple[str, ...] = parts.get(Students, Students()).students
+    teachers = [parts[kind] for kind in ROLES.values() if kind in parts]
+    if students and options.model != RunOptions().model:
+        raise SettingError(
+            f"both --model {options.model} and --students were given", hint="name all in --students"
+        )
+    whole = options.name or default_name(recipe_name, options, teachers)
+    if not re.fullmatch(r"[\w][\w.-]*", whole):
+        raise SettingError(
+            f"name is {whole!r}; expected letters, digits, '.', '_' and '-', not beginning with a sign"
+        )
+    if not students:
+        return {whole: options.model}
+    runs = {f"{whole}-{_leaf(student)}": student for student in students}
+    if len(runs) < len(students):
+        raise SettingError(
+            f"students is {','.join(students)}; expected models with different last names",
+            hint="each student's run is named by it; run equal names in commands of their own, with --name",
+        )
+    return runs
+
+
+def _server(parts: dict[type, Any], models: dict[str, dict[str, Model]]) -> ServerOptions:
+    """Return the settings of served models, which only a run with such a model may have."""
+    server: ServerOptions = parts.get(ServerOptions, ServerOptions())
+    every = [model for found in models.values() for model in found.values()]
+    if server != ServerOptions() and all(model.checkpoint.engine != SERVED for model in every):
+        told = "; ".join(_told(found) for found in models.values())
+        raise SettingError(
+            "settings of served models were given, but no model of the run is served",
+            hint=f"served models are named openai:NAME; here: {told}",
+        )
+    return server
 
 
 def _result(workspace: Workspace, name: str) -> bytes:
@@ -214,23 +265,27 @@ def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = (
     """Return the run's name where none was given: of recipe, task, and models that are not the default."""
     parts = [recipe_name, Path(options.task).name.split(".")[0]]
     if options.model != "lab/base":
-        parts.append(options.model.strip("/").split("/")[-1])
+        parts.append(_leaf(options.model))
     for said in roles:
         named = fields(said)[0]
         if getattr(said, named.name) != named.default:
-            parts.append(getattr(said, named.name).strip("/").split("/")[-1])
+            parts.append(_leaf(getattr(said, named.name)))
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.")
 
 
+def _leaf(model: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", model.strip("/").split("/")[-1])
+
+
 def _models(
-    recipe_name: str, parts: dict[type, Any], options: RunOptions, *, trains: bool
+    recipe_name: str, parts: dict[type, Any], options: RunOptions, base: str, *, trains: bool
 ) -> dict[str, Model]:
     """Open the models of all roles; what cannot be trained is refused before anything is asked or paid."""
     served_base: ServedBase = parts.get(ServedBase, ServedBase())
-    models = {"base": open_model(options.model, base_url=served_base.base_url)}
+    models = {"base": open_model(base, base_url=served_base.base_url)}
     if trains and models["base"].checkpoint.engine != "transformers":
         raise SettingError(
-            f"model is {options.model!r}, but {recipe_name} trains it, which needs its weights",
+            f"model is {base!r}, but {recipe_name} trains it, which needs its weights",
             hint="name a directory or a Hugging Face id; served and recorded models can teach",
         )
     for role, kind in ROLES.items():

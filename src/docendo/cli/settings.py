@@ -1,7 +1,8 @@
 """From dataclasses of settings to flags and back: every field a flag, its docstring the help.
 
 A field that is a dataclass itself gives its own fields as flags (``optimizer.learning_rate`` is
-``--learning-rate``). Names must differ over all groups.
+``--learning-rate``); a field with several values takes them with commas between (``--degrees 1,2,4``). Names
+must differ over all groups.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from itertools import pairwise
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 
 def field_docs(cls: type) -> dict[str, str]:
@@ -68,7 +69,8 @@ def _flags(cls: type, defaults: Any, group: Group) -> list[inspect.Parameter]:
         if is_dataclass(hints[field.name]):
             out += _flags(hints[field.name], default, group)
             continue
-        shown = Parameter(help=docs.get(field.name, ""), group=group)
+        is_list = get_origin(hints[field.name]) is tuple
+        shown = Parameter(help=docs.get(field.name, ""), group=group, **(_LIST if is_list else {}))
         out.append(
             inspect.Parameter(
                 field.name,
@@ -78,6 +80,31 @@ def _flags(cls: type, defaults: Any, group: Group) -> list[inspect.Parameter]:
             )
         )
     return out
+
+
+def _listed(kind: type, tokens: Sequence[Token]) -> tuple[Any, ...]:
+    """Convert values with commas between, of a flag that may be given more than once."""
+    of: Callable[[str], Any] = get_args(kind)[0]
+    values = [value.strip() for token in tokens for value in token.value.split(",")]
+    try:
+        return tuple(of(value) for value in values if value)
+    except ValueError:
+        told = ", ".join(repr(token.value) for token in tokens)
+        expected = "numbers" if of in (int, float) else "values"
+        raise ValueError(f"{told} is no list of {expected}; expected them with commas between") from None
+
+
+def _with_commas(values: Sequence[Any]) -> str:
+    return ",".join(str(value) for value in values) or "none"
+
+
+_LIST: dict[str, Any] = {
+    "converter": _listed,
+    "n_tokens": 1,
+    "negative": "",
+    "metavar": "A,B,...",
+    "show_default": _with_commas,
+}
 
 
 def _build(cls: type, defaults: Any, given: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 from rich.console import Console, Group, RenderableType
@@ -35,12 +36,14 @@ from docendo.report.results import (
     facts,
     finals,
     found_but_learned,
+    in_order,
     is_over_seeds,
     labels_read,
     listed,
     mean_accuracy,
     mean_of,
     result_of,
+    rivals,
     rounds,
     rows_learned,
     seeds_in_words,
@@ -66,6 +69,10 @@ def render_result(
         colour: Colour and weight by terminal codes.
         places: Names and paths to end with: checkpoint, report.
     """
+    return _printed(result_view(result, places=places), width, colour)
+
+
+def _printed(view: RenderableType, width: int, colour: bool) -> str:
     stream = io.StringIO()
     console = Console(
         file=stream,
@@ -78,7 +85,7 @@ def render_result(
         emoji=False,
         legacy_windows=False,
     )
-    console.print(result_view(result, places=places))
+    console.print(view)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
@@ -99,6 +106,21 @@ def report_text(workspace: Workspace, name: str, *, width: int = 100, colour: bo
         places["report"] = _path(workspace, f"runs/{name}/report.html")
     places["result"] = _path(workspace, f"runs/{name}/result.json")
     return render_result(result, width=width, colour=colour, places=places)
+
+
+def reports_text(
+    workspace: Workspace, names: Sequence[str], *, width: int = 100, colour: bool = False
+) -> str:
+    """Return the report of one run, or several runs side by side and where the report of each lies.
+
+    Raises:
+        UserError: As for `docendo.report.results.result_of`.
+    """
+    if len(names) == 1:
+        return report_text(workspace, names[0], width=width, colour=colour)
+    results = [result_of(workspace, name) for name in names]
+    pages = {name: _path(workspace, f"runs/{name}/report.html") for name in names}
+    return _printed(side_by_side(results), width, colour) + "".join(f"{page}\n" for page in pages.values())
 
 
 def report_json(workspace: Workspace, name: str) -> str:
@@ -127,6 +149,30 @@ def result_view(result: Result, *, places: Mapping[str, str] | None = None) -> R
             for label, path in places.items()
         ]
     return Group(*parts)
+
+
+def side_by_side(results: Sequence[Result]) -> RenderableType:
+    """Return several results as a table with a column for each: accuracies of the arms, gain, verdict."""
+    by_arm = [finals(result) for result in results]
+    table = _table("", *(visible(result["name"]) for result in results))
+    for column in table.columns:
+        column.no_wrap = False
+    table.add_row("started from", *(visible(result["model"]) for result in results))
+    for arm in in_order({arm: None for found in by_arm for arm in found}):
+        shown = (percent(mean_accuracy(found[arm])) if arm in found else "-" for found in by_arm)
+        table.add_row(Text(arm, style="bold" if arm == "method" else ""), *shown)
+    nearest = [min(rivals(one), key=_lowest, default=None) for one in results]
+    table.add_row("nearest rival", *(visible(one["against"]) if one else "-" for one in nearest))
+    table.add_row("gain over it, points", *(points(one["difference"]) if one else "-" for one in nearest))
+    table.add_row("95 % interval", *(points_interval(one["interval"]) if one else "-" for one in nearest))
+    verdicts = (Text(one["verdict"], style=STYLES.get(one["verdict"], "bold")) for one in results)
+    table.add_row("verdict", *verdicts)
+    table.add_row("test problems", *(count(found["base"][0]["n"]) for found in by_arm))
+    return Group(*_section("Runs side by side", table))
+
+
+def _lowest(comparison: Mapping[str, Any]) -> tuple[float, str]:
+    return comparison["interval"][0], comparison["against"]
 
 
 def _head(result: Result) -> Text:
