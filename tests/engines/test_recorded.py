@@ -111,6 +111,27 @@ def test_what_follows_a_recorded_completion_was_not_recorded(tmp_path: Path) -> 
     assert [one.reason for one in event.results] == [gone_on, gone_on, "", ""]
 
 
+def test_the_second_call_is_answered_from_the_row_whose_completion_stands_before_it(tmp_path: Path) -> None:
+    rows = [
+        {"question": "q?", "completion": " Two and two is 4.", "tail": " 4."},
+        {"question": "q?", "completion": " Two and two is 4. Or is it 5?", "tail": " 5."},
+    ]
+    path = written(tmp_path / "l.jsonl", rows)
+    engine = RecordedEngine(RecordedColumns(recorded_answer_column="tail"))
+    checkpoint = recorded_checkpoint(f"recorded:{path}")
+    problem = Problem("1", "q?", "train")
+    texts = [f"Q: q?\nA:{row['completion']}\nTherefore, the answer is" for row in rows]
+    requests = [
+        Request(place, (Message("text", text),), (1,), problem=problem) for place, text in enumerate(texts)
+    ]
+    (event,) = engine.sample(checkpoint, engine.chunks(checkpoint, requests, Sampling()), Sampling())
+    assert isinstance(event, Finished)
+    assert [one.text for one in event.results] == [" 4.", " 5."]
+    assert engine.signature != RecordedEngine().signature
+    with pytest.raises(DataError, match="no answer in column other; expected a text, found None"):
+        looked_up(path, [("1", "q?", 0, 1)], recorded_answer_column="other")
+
+
 def test_the_files_digest_is_the_models_identity(tmp_path: Path) -> None:
     rows = [{"question": "q?", "completion": "a"}]
     first = recorded_checkpoint(f"recorded:{written(tmp_path / 'a.jsonl', rows)}")

@@ -16,7 +16,7 @@ from typing import Any
 from docendo.core.errors import DataError, ModelError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
 from docendo.core.records import Checkpoint, Completion, Finish, Message, Problem
-from docendo.tasks.files import BadRow, read_rows
+from docendo.tasks.files import BadRow, Row, read_rows
 from docendo.tasks.rows import CANDIDATES, normalised_question
 
 PREFIX = "recorded:"
@@ -40,6 +40,9 @@ class RecordedColumns:
     """Column of the question. Default: question, problem, prompt, input, query."""
     recorded_id_column: str | None = None
     """Column of the problem's id, for rows without a question. Default: id, unique_id, problem_id."""
+    recorded_answer_column: str | None = None
+    """Column of what was said in a second call that asked for the answer, after the completion. Default: no
+    such calls were recorded."""
 
 
 def recorded_checkpoint(name: str) -> Checkpoint:
@@ -71,14 +74,24 @@ def engine(
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """A row of the file."""
+
+    first: Completion
+    """What was said to the problem."""
+    second: Completion | None
+    """What was said when asked for the answer after that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recordings:
-    """A file's completions: of each question, and of each id in rows without a question, in file order."""
+    """A file's rows: of each question, and of each id in rows without a question, in file order."""
 
-    by_question: Mapping[str, Sequence[Completion]]
-    by_id: Mapping[str, Sequence[Completion]]
+    by_question: Mapping[str, Sequence[Recording]]
+    by_id: Mapping[str, Sequence[Recording]]
 
-    def of(self, problem: Problem) -> Sequence[Completion]:
-        """Return the completions for a problem. A row's question decides; its id only without one."""
+    def of(self, problem: Problem) -> Sequence[Recording]:
+        """Return the rows for a problem. A row's question decides; its id only without one."""
         by_question = self.by_question.get(normalised_question(problem.question), ())
         return by_question or self.by_id.get(problem.id, ())
 
@@ -110,6 +123,7 @@ class RecordedEngine:
             "completion": self.columns.recorded_completion_column,
             "question": self.columns.recorded_question_column,
             "id": self.columns.recorded_id_column,
+            "answer": self.columns.recorded_answer_column,
         }
         return {"engine": self.name, "rule": "1", **{key: name for key, name in named.items() if name}}
 
@@ -146,13 +160,14 @@ class RecordedEngine:
                 rows = recordings.of(request.problem)
                 if not rows:
                     unmatched[request.problem.id] = None
-                goes_on = _goes_on(request.messages, request.problem, rows)
+                before = _gone_on_after(request.messages, request.problem, rows)
                 for number in range(request.first, request.first + request.rows):
                     asked += 1
-                    if goes_on:
-                        results.append(_missing("the prompt goes on after a recorded completion"))
+                    if before is not None:
+                        second = before.second if number == 0 else None
+                        results.append(second or _missing("the prompt goes on after a recorded completion"))
                     elif number < len(rows):
-                        results.append(rows[number])
+                        results.append(rows[number].first)
                     else:
                         short += bool(rows)
                         results.append(
@@ -199,8 +214,8 @@ def read_recordings(path: Path, columns: RecordedColumns) -> Recordings:
         DataError: It cannot be read, or a row has no completion, or neither question nor id; the message
             names the line.
     """
-    by_question: dict[str, list[Completion]] = {}
-    by_id: dict[str, list[Completion]] = {}
+    by_question: dict[str, list[Recording]] = {}
+    by_id: dict[str, list[Recording]] = {}
     for row in read_rows(path):
         if isinstance(row, BadRow):
             raise DataError(f"{row.origin}: {row.reason}", hint="mend or delete that line")
@@ -213,11 +228,12 @@ def read_recordings(path: Path, columns: RecordedColumns) -> Recordings:
             )
         question = _value(row.values, columns.recorded_question_column, CANDIDATES["question"])
         row_id = _value(row.values, columns.recorded_id_column, CANDIDATES["id"])
-        completion = Completion(text, _finish(_value(row.values, None, _FINISH)))
+        first = Completion(text, _finish(_value(row.values, None, _FINISH)))
+        recording = Recording(first, _second(row, columns.recorded_answer_column))
         if isinstance(question, str) and question.strip():
-            by_question.setdefault(normalised_question(question), []).append(completion)
+            by_question.setdefault(normalised_question(question), []).append(recording)
         elif row_id is not None and str(row_id):
-            by_id.setdefault(str(row_id), []).append(completion)
+            by_id.setdefault(str(row_id), []).append(recording)
         else:
             raise DataError(
                 f"{row.origin}: neither a question nor an id; it has {', '.join(map(str, row.values))}",
@@ -238,16 +254,31 @@ def _finish(said: Any) -> Finish:
     return "length" if said in ("length", "max_tokens") else "stop"
 
 
-def _goes_on(messages: Sequence[Message], problem: Problem, rows: Sequence[Completion]) -> bool:
-    """Return whether a recorded completion stands in the prompt: what comes after it was not recorded.
+def _second(row: Row, column: str | None) -> Completion | None:
+    if column is None:
+        return None
+    text = row.values.get(column)
+    if not isinstance(text, str):
+        raise DataError(
+            f"{row.origin}: no answer in column {column}; expected a text, found {text!r}",
+            hint="name the column of the second call's completion with --recorded-answer-column",
+        )
+    return Completion(text, "stop")
+
+
+def _gone_on_after(
+    messages: Sequence[Message], problem: Problem, rows: Sequence[Recording]
+) -> Recording | None:
+    """Return the row whose completion stands in the prompt, the longest such; None where there is none.
 
     Looked for behind the question, since worked examples stand before it. Texts of a few letters are passed
     over: they can stand anywhere, and nobody asks a model to go on after a bare answer.
     """
     whole = "\n".join(message.content for message in messages if message.role != "user")
     behind = whole.rpartition(problem.question)[2] if messages[-1].role == "text" else whole
-    texts = (row.text.strip() for row in rows)
-    return any(len(text) >= _SHORTEST_GONE_ON_AFTER and text in behind for text in texts)
+    found = [(len(text), row) for row in rows if (text := row.first.text.strip()) in behind]
+    length, row = max(found, key=lambda one: one[0], default=(0, None))
+    return row if length >= _SHORTEST_GONE_ON_AFTER else None
 
 
 def _missing(why: str) -> Completion:

@@ -18,7 +18,7 @@ from docendo.core.parts import identity_of
 from docendo.core.protocols import Engine, Task, Trainer
 from docendo.core.records import Model
 from docendo.evidence.arms import Controls, gold, unverified
-from docendo.evidence.measures import Measured, as_pair, majority_of, measured
+from docendo.evidence.measures import Measured, as_pair, majority_of, measured, silence_in_words
 from docendo.evidence.verdict import verdict
 from docendo.metrics.paired import compare
 from docendo.metrics.transitions import transitions
@@ -124,7 +124,12 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
             final = arm_run.evaluations[-1]
             for evaluation in arm_run.evaluations:
                 is_final = evaluation is final
-                found = numbers.get(evaluation.stages) or measured(evaluation, seed=seed, same=same)
+                found = numbers.get(evaluation.stages) or measured(
+                    evaluation,
+                    seed=seed,
+                    same=same,
+                    problem_ids=[problem.id for problem in run.problems(evaluation.split)],
+                )
                 numbers[evaluation.stages] = found
                 entry = replace(found, arm=arm_run.arm, round="final" if is_final else evaluation.round)
                 entries.append(entry)
@@ -142,13 +147,27 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
             "chosen": _chosen(asked.workspace, chosen),
             "information": _information(runs, chosen),
             "contamination": run.contamination,
-            "notes": [note for arm_run in runs for note in arm_run.notes],
-            "facts": {arm_run.arm: arm_run.facts for arm_run in runs if arm_run.facts},
+            "notes": [
+                *(note for arm_run in runs for note in arm_run.notes),
+                *filter(None, map(silence_in_words, finals.values())),
+            ],
+            "facts": _facts(runs),
             "stages": [record for arm_run in runs for record in arm_run.records],
             "cost": _cost(asked.workspace, runs),
         }
         _write_result(folder, result)
         return result, finals
+
+
+def _facts(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """Return each arm's own numbers; what an arm has in common with the method stands once."""
+    own = next(run.facts for run in runs if run.arm == "method")
+    told = {
+        run.arm: {key: value for key, value in run.facts.items() if own.get(key, None) != value}
+        for run in runs
+        if run.arm != "method"
+    }
+    return {arm: facts for arm, facts in {"method": own, **told}.items() if facts}
 
 
 def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:

@@ -30,6 +30,8 @@ class Measured:
     outcomes: dict[str, str] = field(repr=False)
     """Problem id -> outcome of the one answer that counts."""
     extra: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    silent: frozenset[str] = field(default=frozenset(), repr=False)
+    """Ids of the problems to which nothing was said at all: no completion came, or no answer was given."""
 
     def is_correct(self, problem_ids: Sequence[str]) -> list[bool]:
         """Return for each problem whether it is solved."""
@@ -64,13 +66,25 @@ def as_pair(interval: Interval) -> list[float]:
     return [interval.low, interval.high]
 
 
-def measured(evaluation: Evaluation, *, seed: int, same: Same) -> Measured:
-    """Measure one evaluation of the run."""
+def measured(evaluation: Evaluation, *, seed: int, same: Same, problem_ids: Sequence[str]) -> Measured:
+    """Measure one evaluation of the run.
+
+    Args:
+        evaluation: What was evaluated.
+        seed: The run's seed.
+        same: Whether two answers are the same.
+        problem_ids: All problems of the split: one without an answer counts as failed, whoever left it out.
+    """
     greedy = greedy_of(evaluation)
-    columns = greedy.columns(["problem_id", "verdict"])
-    outcomes = dict(zip(columns["problem_id"], columns["verdict"], strict=True))
-    if len(outcomes) != len(columns["problem_id"]):
+    columns = greedy.columns(["problem_id", "verdict", "status"])
+    found = dict(zip(columns["problem_id"], columns["verdict"], strict=True))
+    if len(found) != len(columns["problem_id"]):
         raise ValueError(f"arm {evaluation.arm}: two answers for one problem were given to `evaluate`")
+    if not found.keys() <= set(problem_ids):
+        raise ValueError(f"arm {evaluation.arm}: answers to problems outside of the split were given")
+    outcomes = {problem_id: found.get(problem_id, "failed") for problem_id in problem_ids}
+    statuses = dict(zip(columns["problem_id"], columns["status"], strict=True))
+    silent = frozenset(problem_id for problem_id in problem_ids if statuses.get(problem_id) != "ok")
     extra: dict[str, Any] = {"stages": {"greedy": sorted(greedy.stages)}}
     extra["drift"] = _drift(greedy, same)
     sampled = sampled_of(evaluation)
@@ -86,7 +100,31 @@ def measured(evaluation: Evaluation, *, seed: int, same: Same) -> Measured:
         model=name,
         outcomes=outcomes,
         extra=extra,
+        silent=silent,
     )
+
+
+def silence_in_words(entry: Measured) -> str:
+    """Return how many problems an arm said nothing to, and its accuracy on the others; empty where none.
+
+    Example:
+        >>> outcomes = {"a": "correct", "b": "failed", "c": "incorrect"}
+        >>> silence_in_words(Measured(0, "teacher", 0, "test", "logs", outcomes, {}, frozenset("b")))
+        'teacher: nothing was said to 1 of 3 test problems; of the other 2 50.0 % are right [9.5, 90.5]'
+    """
+    if not entry.silent:
+        return ""
+    total, silent = len(entry.outcomes), len(entry.silent)
+    head = f"{entry.arm}: nothing was said to {silent:,} of {total:,} {entry.split} problems"
+    if silent == total:
+        return head
+    right = sum(
+        outcome == "correct" for problem, outcome in entry.outcomes.items() if problem not in entry.silent
+    )
+    interval = wilson_interval(right, total - silent)
+    share = f"{100 * right / (total - silent):.1f} %"
+    around = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return f"{head}; of the other {total - silent:,} {share} are right {around}"
 
 
 def majority_of(evaluation: Evaluation, *, seed: int, same: Same, k: int) -> Measured:

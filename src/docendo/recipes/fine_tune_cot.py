@@ -252,14 +252,19 @@ def _tell(run: Run, lessons: Table[Sample], kept: Table[Sample]) -> None:
     """Put into the result how good the teacher is and how much of it is learned."""
     if not lessons.is_known or not kept.is_known:
         return
-    verdicts = lessons.columns(["verdict"])["verdict"]
-    right = sum(verdict == "correct" for verdict in verdicts)
+    columns = lessons.columns(["status", "verdict"])
+    verdicts = [
+        verdict
+        for status, verdict in zip(columns["status"], columns["verdict"], strict=True)
+        if status == "ok"
+    ]
     told = kept.columns(["problem_id", "text"])
     texts = set(zip(told["problem_id"], told["text"], strict=True))
     problems = len(set(told["problem_id"]))
     run.facts |= {
+        "rationales asked of the teacher": len(lessons),
         "rationales of the teacher": len(verdicts),
-        "share of them that end right": right / max(1, len(verdicts)),
+        "share of them that end right": verdicts.count("correct") / max(1, len(verdicts)),
         "share of them that are learned": len(told["text"]) / max(1, len(verdicts)),
         "problems with a kept rationale": problems,
         "distinct kept rationales a solved problem": len(texts) / max(1, problems),

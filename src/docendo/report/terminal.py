@@ -343,5 +343,5 @@ def _facts(result: Result) -> list[RenderableType]:
 def _notes(result: Result) -> list[RenderableType]:
     if not result["notes"]:
         return []
-    notes = [Text(f"  {visible(note)}") for note in result["notes"]]
+    notes = [Padding(Text(visible(note)), (0, 0, 0, 2)) for note in result["notes"]]
     return [Text("Notes", style="bold underline"), *notes, Text()]
