@@ -19,13 +19,20 @@ OPENING = "Let's think step by step."
 TRIGGER = re.compile(r"\nTherefore, (?:the answer|among A through)[^\n]*? is")
 
 
-def recorded(row: dict[str, Any]) -> dict[str, str]:
-    """Return the two calls of a transcript: it holds opening, rationale, trigger and answer as one text."""
+def recorded(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the two calls of a transcript: it holds opening, rationale, trigger and answer as one text.
+
+    Options stand in its question; they become a column, for they must be shown in the same order.
+    """
     opening, text = row["completion"].split(OPENING, 1)
     if opening.strip():
         raise ValueError(f"{row['id']} does not begin with {OPENING!r}")
     (*_, last) = TRIGGER.finditer(text)
-    return {"question": row["question"], "completion": text[: last.start()], "tail": row["tail"]}
+    question, _, options = row["question"].partition("Answer Choices:")
+    choices = [option.strip() for option in re.split(r"\([A-F]\)", options)[1:]]
+    shown = {"choices": choices} if choices else {}
+    question = question.replace("Which choice is true ?", "Which choice is true?").strip()
+    return {"question": question, **shown, "completion": text[: last.start()], "tail": row["tail"]}
 
 
 def rows_of(path: Path) -> Iterator[dict[str, Any]]:

@@ -132,6 +132,21 @@ def test_the_second_call_is_answered_from_the_row_whose_completion_stands_before
         looked_up(path, [("1", "q?", 0, 1)], recorded_answer_column="other")
 
 
+def test_options_in_another_order_are_another_question(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "l.jsonl", [{"question": "Which?", "choices": ["red.", "blue"], "completion": "(A)"}]
+    )
+    engine, checkpoint = RecordedEngine(), recorded_checkpoint(f"recorded:{path}")
+    asked = [("red", "Blue."), ("blue", "red"), ("red", "blue", "green")]
+    requests = [
+        Request(place, (Message("user", "?"),), (1,), problem=Problem(str(place), "Which?", "train", choices))
+        for place, choices in enumerate(asked)
+    ]
+    (event,) = engine.sample(checkpoint, engine.chunks(checkpoint, requests, Sampling()), Sampling())
+    assert isinstance(event, Finished)
+    assert [one.status for one in event.results] == ["ok", "failed", "failed"]
+
+
 def test_the_files_digest_is_the_models_identity(tmp_path: Path) -> None:
     rows = [{"question": "q?", "completion": "a"}]
     first = recorded_checkpoint(f"recorded:{written(tmp_path / 'a.jsonl', rows)}")

@@ -42,7 +42,7 @@ def test_a_draw_depends_on_the_ids_alone(
 def test_pairs_show_the_same_problem_twice_with_the_verdicts_their_kind_says(ran: Ran) -> None:
     arms = finals(result_of(ran.workspace, "one"))
     before, after = (arms[arm][0]["stages"]["greedy"] for arm in ("base", "method"))
-    pairs = picked_pairs(ran.workspace, before, after, counts=dict.fromkeys(KINDS, 100))
+    pairs = picked_pairs(ran.workspace, before, after, counts=dict.fromkeys(KINDS, 100), beside={})
     assert len(pairs) == 16
     assert len({pair.problem_id for pair in pairs}) == 16
     assert [KINDS.index(pair.kind) for pair in pairs] == sorted(KINDS.index(pair.kind) for pair in pairs)
@@ -107,7 +107,7 @@ def test_memory_for_a_few_samples_does_not_grow_with_the_texts(tmp_path: Path) -
     for count in (5_000, 20_000):
         names = big_evaluation(workspace, count)
         tracemalloc.start()
-        pairs = picked_pairs(workspace, names, names, counts=dict.fromkeys(KINDS, 3))
+        pairs = picked_pairs(workspace, names, names, counts=dict.fromkeys(KINDS, 3), beside={})
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert len(pairs) == 6
@@ -117,7 +117,9 @@ def test_memory_for_a_few_samples_does_not_grow_with_the_texts(tmp_path: Path) -
 
 def test_nothing_is_shown_of_stages_that_are_gone(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    assert picked_pairs(workspace, ["evaluate-x"], ["evaluate-y"], counts={"wrong to right": 1}) == []
+    assert (
+        picked_pairs(workspace, ["evaluate-x"], ["evaluate-y"], counts={"wrong to right": 1}, beside={}) == []
+    )
     assert picked_rows(workspace, "select-x", []) == []
 
 
@@ -162,7 +164,7 @@ def stage(kind):
 
 names = [stage("sample"), stage("evaluate")]
 started = time.process_time()
-pairs = picked_pairs(workspace, names, names, counts=dict.fromkeys(KINDS, 3))
+pairs = picked_pairs(workspace, names, names, counts=dict.fromkeys(KINDS, 3), beside={})
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(len(pairs), peak, round(time.process_time() - started, 1))
 """

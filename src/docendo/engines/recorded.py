@@ -81,6 +81,12 @@ class Recording:
     """What was said to the problem."""
     second: Completion | None
     """What was said when asked for the answer after that."""
+    choices: tuple[str, ...] = ()
+    """The options that were shown, in their order: a letter means nothing under another order."""
+
+    def is_about(self, problem: Problem) -> bool:
+        """Return whether the row's options, where it names some, are the problem's."""
+        return not self.choices or _plain(self.choices) == _plain(problem.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Recordings:
     def of(self, problem: Problem) -> Sequence[Recording]:
         """Return the rows for a problem. A row's question decides; its id only without one."""
         by_question = self.by_question.get(normalised_question(problem.question), ())
-        return by_question or self.by_id.get(problem.id, ())
+        found = by_question or self.by_id.get(problem.id, ())
+        return [row for row in found if row.is_about(problem)]
 
 
 class RecordedEngine:
@@ -229,7 +236,7 @@ def read_recordings(path: Path, columns: RecordedColumns) -> Recordings:
         question = _value(row.values, columns.recorded_question_column, CANDIDATES["question"])
         row_id = _value(row.values, columns.recorded_id_column, CANDIDATES["id"])
         first = Completion(text, _finish(_value(row.values, None, _FINISH)))
-        recording = Recording(first, _second(row, columns.recorded_answer_column))
+        recording = Recording(first, _second(row, columns.recorded_answer_column), _choices(row))
         if isinstance(question, str) and question.strip():
             by_question.setdefault(normalised_question(question), []).append(recording)
         elif row_id is not None and str(row_id):
@@ -264,6 +271,15 @@ def _second(row: Row, column: str | None) -> Completion | None:
             hint="name the column of the second call's completion with --recorded-answer-column",
         )
     return Completion(text, "stop")
+
+
+def _choices(row: Row) -> tuple[str, ...]:
+    found: Any = row.values.get("choices")
+    return tuple(map(str, found)) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _plain(choices: Sequence[str]) -> list[str]:
+    return [normalised_question(choice.strip().removesuffix(".")) for choice in choices]
 
 
 def _gone_on_after(

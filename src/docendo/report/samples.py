@@ -23,7 +23,7 @@ from docendo.runs.workspace import Sealed, Workspace
 KINDS = ("wrong to right", "right to wrong", "wrong to wrong", "right to right")
 """What became of a problem from the base to the method, in the order in which they are shown."""
 
-_SHOWN = ["id", "problem", "prompt", "number", "text", "finish", "status", "reason"]
+_SHOWN = ["id", "problem", "prompt", "parents", "number", "text", "finish", "status", "reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Shown:
     finish: str
     fault: str
     """Why it failed; empty where it did not."""
+    goes_on: bool = False
+    """Whether samples stand in its prompt, as where a second call asks for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Pair:
     kind: str
     before: Judged
     after: Judged
+    beside: Mapping[str, Judged]
+    """What other arms answered, by arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,12 @@ class Row:
 
 
 def picked_pairs(
-    workspace: Workspace, before: Sequence[str], after: Sequence[str], *, counts: Mapping[str, int]
+    workspace: Workspace,
+    before: Sequence[str],
+    after: Sequence[str],
+    *,
+    counts: Mapping[str, int],
+    beside: Mapping[str, Sequence[str]],
 ) -> list[Pair]:
     """Return some problems with the answers of two evaluations, by what became of them.
 
@@ -80,6 +89,7 @@ def picked_pairs(
         before: The stages of the base's evaluation.
         after: The stages of the method's evaluation.
         counts: How many of each of `KINDS`.
+        beside: The stages of other arms' evaluations, whose answers to the same problems are shown too.
 
     Returns:
         The pairs, kind by kind. Empty where a stage is gone.
@@ -101,8 +111,19 @@ def picked_pairs(
     drawn = _drawn(candidates(), counts)
     wanted = {problem_id for problem_ids in drawn.values() for problem_id in problem_ids}
     answers = [_judged_rows(found, one, wanted) for found, one in zip(stages, (first, second), strict=True)]
+    others: dict[str, dict[str, Judged]] = {}
+    for arm, names in beside.items():
+        found = _there(workspace, names)
+        for one in [stage for stage in found if stage.kind == "evaluate"][:1]:
+            others[arm] = _judged_rows(found, one, wanted)
     return [
-        Pair(problem_id, kind, answers[0][problem_id], answers[1][problem_id])
+        Pair(
+            problem_id,
+            kind,
+            answers[0][problem_id],
+            answers[1][problem_id],
+            {arm: told[problem_id] for arm, told in others.items() if problem_id in told},
+        )
         for kind in KINDS
         for problem_id in drawn.get(kind, [])
         if problem_id in answers[0] and problem_id in answers[1]
@@ -192,6 +213,7 @@ def _shown(row: Mapping[str, Any]) -> Shown:
         text=row["text"],
         finish=row["finish"],
         fault=row["reason"] if row["status"] == "failed" else "",
+        goes_on=bool(row["parents"]),
     )
 
 

@@ -13,6 +13,8 @@ from docendo.runs.workspace import Workspace
 
 PAIRS: Mapping[str, int] = dict(zip(KINDS, (4, 4, 2, 2), strict=True))
 """How many problems of each kind are shown."""
+BESIDE = ("teacher",)
+"""Arms whose answers to the same problems are shown beside those of base and method."""
 
 
 def samples_section(workspace: Workspace, result: Result) -> str:
@@ -20,14 +22,20 @@ def samples_section(workspace: Workspace, result: Result) -> str:
     arms = finals(result)
     out: list[str] = []
     if "base" in arms and "method" in arms:
-        before, after = (arms[arm][0]["stages"].get("greedy", ()) for arm in ("base", "method"))
-        pairs = picked_pairs(workspace, before, after, counts=PAIRS)
+        there = {
+            arm: arms[arm][0]["stages"].get("greedy", ())
+            for arm in ("base", "method", *BESIDE)
+            if arm in arms
+        }
+        beside = {arm: there[arm] for arm in BESIDE if arm in there}
+        pairs = picked_pairs(workspace, there["base"], there["method"], counts=PAIRS, beside=beside)
         if pairs:
             cards = "".join(_pair_card(pair) for pair in pairs)
+            others = "".join(f", and of the {arm}" for arm in beside)
             out.append(
                 note(
                     "Problems of the test split, drawn by a hash of their ids, not by hand; greedy answers "
-                    "of the base and of what the method returned."
+                    f"of the base and of what the method returned{others}."
                 )
                 + f"<div data-browser>{cards}</div>"
             )
@@ -37,11 +45,12 @@ def samples_section(workspace: Workspace, result: Result) -> str:
 
 def _pair_card(pair: Pair) -> str:
     tone = {"wrong to right": "good", "right to wrong": "bad"}.get(pair.kind, "")
+    others = "".join(_side(arm, judged) for arm, judged in pair.beside.items())
     return (
         f'<article class="card" data-kind="{escaped(pair.kind)}">'
         f'<h4><span class="chip {tone}">{escaped(pair.kind)}</span>{escaped(cut(pair.problem_id, 120))}</h4>'
         f"{_question(pair.after.sample)}"
-        f'<div class="sides">{_side("base", pair.before)}{_side("method", pair.after)}</div>'
+        f'<div class="sides">{_side("base", pair.before)}{_side("method", pair.after)}{others}</div>'
         f"{_prompts(pair)}</article>"
     )
 
@@ -69,8 +78,15 @@ def _finish(sample: Shown) -> str:
 
 
 def _text(sample: Shown) -> str:
-    prefix = sample.prompt[-1][1] if sample.prompt and sample.prompt[-1][0] == "assistant" else ""
-    return f'<pre dir="auto">{escaped(cut((prefix + sample.text).strip()))}</pre>'
+    return f'<pre dir="auto">{escaped(cut((_begun(sample) + sample.text).strip()))}</pre>'
+
+
+def _begun(sample: Shown) -> str:
+    """Return what stood before the text in the same turn; in a second call that is the first one's text."""
+    role, content = sample.prompt[-1] if sample.prompt else ("", "")
+    if role == "text":
+        return content.rpartition(sample.question)[2] if sample.goes_on else ""
+    return content if role == "assistant" else ""
 
 
 def _prompts(pair: Pair) -> str:
