@@ -241,7 +241,7 @@ def test_all_faults_of_the_settings_are_told_at_once() -> None:
         "cap is 0; expected at least 1",
         "epochs is -1; expected at least 1",
         "temperature is -1; expected 0 or more",
-        "top_k is -1; expected 0 (all tokens) or more",
+        "top_k is -1; expected 0 or more",
     ]
     with pytest.raises(SettingError, match="equal draws teach nothing more"):
         RestEmConfig(temperature=0)

@@ -124,7 +124,7 @@ def test_choosing_by_test_is_marked_and_proves_nothing(house: House) -> None:
     ("setting", "message"),
     [
         ({"temperature": 0.0}, "temperature is 0 and samples_per_problem is 4"),
-        ({"degrees": (4,)}, "degrees has 4; expected numbers from 1 to 3"),
+        ({"degrees": (4,)}, "degrees is 4; expected numbers from 1 to 3"),
         ({"epochs": 0}, "epochs is 0; expected at least 1"),
         ({"shots": -1}, "shots is -1; expected 0 or more"),
     ],

@@ -28,11 +28,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from docendo.core.errors import SettingError
+from docendo.core.checks import Checks
 from docendo.core.losses import Optimizer
 from docendo.core.protocols import Selector
 from docendo.core.records import Example, Label, Model, Problem, Prompt, Sample, Shot
 from docendo.core.table import Table
+from docendo.metrics.lessons import lesson_facts
 from docendo.runs.recipe import Arm, Spec, recipe
 from docendo.runs.run import Run
 from docendo.selectors.distinct import distinct
@@ -67,7 +68,7 @@ class FineTuneCotConfig:
     """Keep rationales that ran into the token limit if the answer is right. Released code: yes."""
     degrees: tuple[int, ...] = ()
     """Also train on the first so many rationales of each problem, each an arm. Paper: 1, 2, 4, 8, ... 64."""
-    epochs: int = 6
+    epochs: int = 4
     """Passes over the kept rationales. Paper: 20 for the open students."""
     choose_epoch: Literal["validation", "last", "test"] = "validation"
     """The epoch with the most correct validation answers, or the last. Released code: the best on test, which
@@ -75,27 +76,19 @@ class FineTuneCotConfig:
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
 
     def __post_init__(self) -> None:
-        faults: list[str] = []
-        for name in ("samples_per_problem", "teacher_tokens", "epochs"):
-            if (value := getattr(self, name)) < 1:
-                faults.append(f"{name} is {value}; expected at least 1")
-        if self.shots < 0:
-            faults.append(f"shots is {self.shots}; expected 0 or more")
-        if not 0 <= self.temperature < 100:
-            faults.append(f"temperature is {self.temperature}; expected 0 or more")
-        if self.temperature == 0 and self.samples_per_problem > 1:
-            faults.append(
-                f"temperature is 0 and samples_per_problem is {self.samples_per_problem}; "
-                "expected a temperature above 0, or 1 rationale"
-            )
-        outside = [degree for degree in self.degrees if not 1 <= degree < self.samples_per_problem]
-        if outside:
-            faults.append(
-                f"degrees has {outside[0]}; expected numbers from 1 to "
-                f"{self.samples_per_problem - 1}, below samples_per_problem"
-            )
-        if faults:
-            raise SettingError.of_all(faults)
+        most = self.samples_per_problem
+        checks = Checks(self).at_least(1, "samples_per_problem", "teacher_tokens", "epochs")
+        checks.at_least(0, "shots", "temperature")
+        checks.that(
+            self.temperature > 0 or most <= 1,
+            f"temperature is 0 and samples_per_problem is {most}; "
+            "expected a temperature above 0, or 1 rationale",
+        )
+        checks.that(
+            all(1 <= degree < most for degree in self.degrees),
+            f"degrees is {','.join(map(str, self.degrees))}; expected numbers from 1 to {most - 1}, below "
+            "samples_per_problem",
+        ).done()
 
 
 def _arms(config: FineTuneCotConfig) -> Sequence[Arm]:
@@ -115,7 +108,9 @@ def fine_tune_cot(run: Run, config: FineTuneCotConfig) -> Model:
     """Return the student that learned the teacher's right rationales."""
     lessons = _lessons(run, config)
     kept = run.select(lessons, *_filters(config))  # F
-    _tell(run, lessons, kept)
+    if lessons.is_known and kept.is_known:  # not in a plan
+        told, learned = lessons.columns(["status", "verdict"]), kept.columns(["problem_id", "text"])
+        run.facts |= lesson_facts(*told.values(), *learned.values())
     return _student(run, config, _reformatted(run, kept))
 
 
@@ -246,26 +241,3 @@ def _student(run: Run, config: FineTuneCotConfig, rows: Table[Any], start: Model
         return trained
     choose = run.best if config.choose_epoch == "validation" else run.best_on_test
     return choose(trained.snapshots)
-
-
-def _tell(run: Run, lessons: Table[Sample], kept: Table[Sample]) -> None:
-    """Put into the result how good the teacher is and how much of it is learned."""
-    if not lessons.is_known or not kept.is_known:
-        return
-    columns = lessons.columns(["status", "verdict"])
-    verdicts = [
-        verdict
-        for status, verdict in zip(columns["status"], columns["verdict"], strict=True)
-        if status == "ok"
-    ]
-    told = kept.columns(["problem_id", "text"])
-    texts = set(zip(told["problem_id"], told["text"], strict=True))
-    problems = len(set(told["problem_id"]))
-    run.facts |= {
-        "rationales asked of the teacher": len(lessons),
-        "rationales of the teacher": len(verdicts),
-        "share of them that end right": verdicts.count("correct") / max(1, len(verdicts)),
-        "share of them that are learned": len(told["text"]) / max(1, len(verdicts)),
-        "problems with a kept rationale": problems,
-        "distinct kept rationales a solved problem": len(texts) / max(1, problems),
-    }

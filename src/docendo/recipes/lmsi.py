@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from docendo.core.errors import SettingError
+from docendo.core.checks import Checks
 from docendo.core.losses import Optimizer
 from docendo.core.records import Example, Model, Sample
 from docendo.core.table import Table
@@ -47,19 +47,11 @@ class LmsiConfig:
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=1e-3))
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name} is {getattr(self, name)}; expected at least 1"
-            for name in ("samples_per_problem", "epochs")
-            if getattr(self, name) < 1
-        ]
-        if not 0 < self.temperature < 100:
-            faults.append(f"temperature is {self.temperature}; expected a number above 0")
-        if not 0 <= self.confidence <= 1:
-            faults.append(f"confidence is {self.confidence}; expected a share from 0 to 1")
-        if not self.formats:
-            faults.append("formats is empty; expected at least one of the task's formats")
-        if faults:
-            raise SettingError.of_all(faults)
+        checks = Checks(self).at_least(1, "samples_per_problem", "epochs").above(0, "temperature")
+        checks.share("confidence")
+        checks.that(
+            bool(self.formats), "formats is empty; expected at least one of the task's formats"
+        ).done()
 
 
 @recipe(Spec(is_label_free=True))

@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from docendo.core.checks import Checks
 from docendo.core.errors import NothingToLearn, SettingError
 from docendo.core.losses import Optimizer
 from docendo.core.records import Label, Model
@@ -61,21 +62,13 @@ class RestEmConfig:
     """How the M step walks downhill. Paper: not stated."""
 
     def __post_init__(self) -> None:
-        faults: list[str] = []
-        for name in ("rounds", "samples_per_problem", "cap", "epochs"):
-            if (value := getattr(self, name)) < 1:
-                faults.append(f"{name} is {value}; expected at least 1")
-        if not 0 <= self.temperature < 100:
-            faults.append(f"temperature is {self.temperature}; expected 0 or more")
-        if self.temperature == 0 and self.samples_per_problem > 1:
-            faults.append(
-                f"temperature is 0 and samples_per_problem is {self.samples_per_problem}; "
-                "expected a temperature above 0, or 1 sample (equal draws teach nothing more)"
-            )
-        if self.top_k < 0:
-            faults.append(f"top_k is {self.top_k}; expected 0 (all tokens) or more")
-        if faults:
-            raise SettingError.of_all(faults)
+        checks = Checks(self).at_least(1, "rounds", "samples_per_problem", "cap", "epochs")
+        checks.at_least(0, "temperature", "top_k")
+        checks.that(
+            self.temperature > 0 or self.samples_per_problem <= 1,
+            f"temperature is 0 and samples_per_problem is {self.samples_per_problem}; "
+            "expected a temperature above 0, or 1 sample (equal draws teach nothing more)",
+        ).done()
 
 
 def rest_em(run: Run, config: RestEmConfig) -> Model:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from docendo.core.errors import SettingError
+from docendo.core.checks import Checks
 from docendo.core.losses import Optimizer
 from docendo.core.records import Label, Model
 from docendo.runs.recipe import Arm, Spec, recipe
@@ -43,15 +43,7 @@ class RftConfig:
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name} is {getattr(self, name)}; expected at least 1"
-            for name in ("samples_per_problem", "epochs")
-            if getattr(self, name) < 1
-        ]
-        if not 0 < self.temperature < 100:
-            faults.append(f"temperature is {self.temperature}; expected a number above 0")
-        if faults:
-            raise SettingError.of_all(faults)
+        Checks(self).at_least(1, "samples_per_problem", "epochs").above(0, "temperature").done()
 
 
 @recipe(Spec(arms=lambda config: [Arm("supervised", supervised)]))

@@ -22,7 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from docendo.core.errors import NothingToLearn, SettingError
+from docendo.core.checks import Checks
+from docendo.core.errors import NothingToLearn
 from docendo.core.losses import Optimizer
 from docendo.core.records import Example, Label, Model, Prompt, Sample
 from docendo.core.table import Table
@@ -50,13 +51,7 @@ class StarConfig:
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name} is {getattr(self, name)}; expected at least 1"
-            for name in ("rounds", "epochs")
-            if getattr(self, name) < 1
-        ]
-        if faults:
-            raise SettingError.of_all(faults)
+        Checks(self).at_least(1, "rounds", "epochs").done()
 
 
 @recipe(Spec())
