@@ -114,6 +114,7 @@ def test_what_follows_a_recorded_completion_was_not_recorded(tmp_path: Path) -> 
 def test_the_second_call_is_answered_from_the_row_whose_completion_stands_before_it(tmp_path: Path) -> None:
     rows = [
         {"question": "q?", "completion": " Two and two is 4.", "tail": " 4."},
+        {"question": "q?", "completion": " To be asked is: q? I do not know.", "tail": " unknown"},
         {"question": "q?", "completion": " Two and two is 4. Or is it 5?", "tail": " 5."},
     ]
     path = written(tmp_path / "l.jsonl", rows)
@@ -126,7 +127,7 @@ def test_the_second_call_is_answered_from_the_row_whose_completion_stands_before
     ]
     (event,) = engine.sample(checkpoint, engine.chunks(checkpoint, requests, Sampling()), Sampling())
     assert isinstance(event, Finished)
-    assert [one.text for one in event.results] == [" 4.", " 5."]
+    assert [one.text for one in event.results] == [" 4.", " unknown", " 5."]
     assert engine.signature != RecordedEngine().signature
     with pytest.raises(DataError, match="no answer in column other; expected a text, found None"):
         looked_up(path, [("1", "q?", 0, 1)], recorded_answer_column="other")

@@ -132,7 +132,7 @@ class RecordedEngine:
             "id": self.columns.recorded_id_column,
             "answer": self.columns.recorded_answer_column,
         }
-        return {"engine": self.name, "rule": "1", **{key: name for key, name in named.items() if name}}
+        return {"engine": self.name, "rule": "2", **{key: name for key, name in named.items() if name}}
 
     def chunks(
         self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
@@ -287,11 +287,12 @@ def _gone_on_after(
 ) -> Recording | None:
     """Return the row whose completion stands in the prompt, the longest such; None where there is none.
 
-    Looked for behind the question, since worked examples stand before it. Texts of a few letters are passed
+    Looked for behind the question where it stands first, since worked examples stand before it, and rationales
+    may repeat it. Texts of a few letters are passed
     over: they can stand anywhere, and nobody asks a model to go on after a bare answer.
     """
     whole = "\n".join(message.content for message in messages if message.role != "user")
-    behind = whole.rpartition(problem.question)[2] if messages[-1].role == "text" else whole
+    behind = whole.partition(problem.question)[2] if messages[-1].role == "text" else whole
     found = [(len(text), row) for row in rows if (text := row.first.text.strip()) in behind]
     length, row = max(found, key=lambda one: one[0], default=(0, None))
     return row if length >= _SHORTEST_GONE_ON_AFTER else None

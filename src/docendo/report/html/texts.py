@@ -85,7 +85,7 @@ def _begun(sample: Shown) -> str:
     """Return what stood before the text in the same turn; in a second call that is the first one's text."""
     role, content = sample.prompt[-1] if sample.prompt else ("", "")
     if role == "text":
-        return content.rpartition(sample.question)[2] if sample.goes_on else ""
+        return content.partition(sample.question)[2] if sample.goes_on else ""
     return content if role == "assistant" else ""
 
 
