@@ -287,9 +287,9 @@ def _gone_on_after(
 ) -> Recording | None:
     """Return the row whose completion stands in the prompt, the longest such; None where there is none.
 
-    Looked for behind the question where it stands first: worked examples stand before it, rationales may repeat
-    it. Texts of a few letters are passed over: they can stand anywhere, and nobody asks a model to go on after a
-    bare answer.
+    Looked for behind the question where it stands first: worked examples stand before it, rationales may
+    repeat it. Texts of a few letters are passed over: they can stand anywhere, and nobody asks a model to go
+    on after a bare answer.
     """
     whole = "\n".join(message.content for message in messages if message.role != "user")
     behind = whole.partition(problem.question)[2] if messages[-1].role == "text" else whole
