@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -12,12 +14,15 @@ from hypothesis import strategies as st
 from docendo.core.errors import SettingError
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Selector
-from docendo.core.records import Message, Problem, Prompt, Sample, Score
-from docendo.core.table import Rows
+from docendo.core.records import Message, Problem, Prompt, Sample, Score, Source
+from docendo.core.table import Rows, Table
+from docendo.runs.evaluation import greedy_of
+from docendo.runs.run import Run
 from docendo.runs.selecting import selection_reasons
 from docendo.selectors.choose import Choose
 from docendo.verifiers.math import Math
 from docendo.verifiers.numeric import Numeric
+from tests.fakes import House
 from tests.selectors.partition import reasons_of
 
 RULES = [
@@ -115,3 +120,42 @@ def test_a_rule_and_its_score_must_fit() -> None:
         Choose("majority", Numeric(), score="evaluator")
     with pytest.raises(SettingError, match="k is 0 clusters"):
         Choose("weighted", Numeric(), score="evaluator", k=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """A scorer that likes large answers and cannot read every third sample."""
+
+    version: ClassVar[int] = 1
+    name: str = "evaluator"
+    source: Source = Source.NONE
+
+    def scores(self, samples: Table[Sample], run: Run) -> Iterator[Score]:
+        for place, sample in enumerate(samples):
+            yield Score(
+                float(sample.answer) if sample.answer.isdigit() and place % 3 else None, "", self.source
+            )
+
+
+def test_answers_chosen_in_a_run_are_complete_and_can_be_evaluated(tmp_path: Path) -> None:
+    run = House(tmp_path).run()
+    problems = run.problems("test")
+    scored = run.score(run.sample(run.base, problems, 5, temperature=1.0), Digits())
+    samples = {row.id: row for row in scored}
+    for rule in (
+        Choose("majority", run.task.verifier),
+        Choose("best", run.task.verifier, score="evaluator", k=2),
+        Choose("weighted", run.task.verifier, score="evaluator"),
+    ):
+        answers = run.select(scored, rule)
+        assert [row.problem.id for row in answers] == [problem.id for problem in problems]
+        judged = greedy_of(run.evaluate(answers))
+        assert len(judged) == len(problems)
+    best = run.select(scored, Choose("best", run.task.verifier, score="evaluator"))
+    for row in best:
+        known = [
+            value
+            for other in samples.values()
+            if other.problem.id == row.problem.id and (value := other.scores["evaluator"].value) is not None
+        ]
+        assert row.scores["evaluator"].value == max(known, default=None)

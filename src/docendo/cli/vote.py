@@ -38,9 +38,9 @@ KINDS: dict[VerifierName, AnswerKind] = {
 def main(
     file: Annotated[Path, Parameter(help="The completions: .jsonl, .json, .csv or .parquet, also with .gz.")],
     *,
-    rule: Annotated[tuple[RuleName, ...], Parameter(help="Rules to try; majority always stands beside.")] = (
-        "all",
-    ),
+    rule: Annotated[
+        tuple[RuleName, ...], Parameter(negative="", help="Rules to try; majority always stands beside.")
+    ] = ("all",),
     score: Annotated[
         str, Parameter(help="Column of the score, larger is better; all rules but majority need it.")
     ] = "",
