@@ -40,6 +40,10 @@ def _files(folder: Path) -> None:
     graded = [{"text": "3 + 4 = 7. The answer is 7.", "answer": "7"}, {"text": "#### 8", "answer": "9"}]
     with gzip.open(folder / "completions.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in graded)
+    scored = [
+        {"id": n // 4, "text": f"The answer is {n % 3}.", "answer": "1", "evaluator": n / 8} for n in range(8)
+    ]
+    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scored), "utf-8")
 
 
 def test_readme_names_commands() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from docendo.core.errors import DataError, SettingError, UnknownNameError
 from docendo.core.protocols import Task
-from docendo.tasks.files import BadRow, Row, file_task, read_rows
+from docendo.tasks.files import BadRow, Row, file_task, line_count, read_rows
 from docendo.tasks.options import TaskOptions
 from docendo.tasks.rows import normalised_question
 from docendo.verifiers.choice import Choice
@@ -450,3 +450,13 @@ def test_no_file_breaks_the_reader(
             assert isinstance(row, (Row, BadRow))
     except DataError:
         pass
+
+
+def test_lines_are_counted_without_being_read(tmp_path: Path) -> None:
+    text = '{"question": "a"}\nnot JSON\n'
+    (tmp_path / "a.jsonl").write_text(text)
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
+        file.write(text)
+    (tmp_path / "a.json").write_text("[\n{}\n]\n")
+    names = ("a.jsonl", "a.jsonl.gz", "a.json", "missing.jsonl")
+    assert [line_count(tmp_path / name) for name in names] == [2, 2, 0, 0]

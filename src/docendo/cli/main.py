@@ -35,6 +35,7 @@ app.command(
     "docendo.cli.lineage:main", name="lineage", help="Walk from a checkpoint or sample to where it came from."
 )
 app.command("docendo.cli.grade:main", name="grade", help="Grade existing completions with a task's verifier.")
+app.command("docendo.cli.vote:main", name="vote", help="Choose one answer of many completions, by each rule.")
 app.command("docendo.cli.check:app", name="check", help="Run the conformance checks on a task.")
 app.command("docendo.cli.gc:main", name="gc", help="Delete stages and checkpoints that no run uses.")
 

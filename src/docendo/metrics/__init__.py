@@ -5,6 +5,8 @@
 `pass_at_k`             unbiased pass@k of a problem, its mean over problems, its curve over k
 `coverage`              share of problems with at least one correct sample
 `majority`              the vote of the first k samples, and whether it is right
+`choosing`              one answer of many samples: the rules, over clusters and scores; their oracle
+`best_of_k`             chance that the best-scored of k samples is right
 `transitions`           right and wrong before, right and wrong after
 `intervals`             Wilson, Clopper-Pearson, Student and bootstrap intervals
 `paired`                exact McNemar test; one arm against another, over problems and seeds

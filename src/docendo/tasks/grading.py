@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import orjson
 
 from docendo.core.errors import DataError, UnknownNameError
-from docendo.core.protocols import Format, Task
-from docendo.core.records import Label, Outcome, Problem, Prompt, Sample
+from docendo.core.protocols import Task
+from docendo.core.records import Label, Outcome, Sample
 from docendo.metrics.intervals import Interval, wilson_interval
+from docendo.tasks.completions import CompletionReader
 from docendo.tasks.files import BadRow, read_rows
-from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import CANDIDATES, Columns, Origin, normalised_question
 
 KEPT_FAULTS = 1000
 """Bad rows that are kept with their reasons; all are counted."""
@@ -89,7 +88,9 @@ def grade(
     """
     if format not in task.formats:
         raise UnknownNameError.of(f"format of task {task.name}", format, task.formats)
-    reader = _Reader(task, task.formats[format], completion_column, answer_column)
+    reader = CompletionReader(
+        task, task.formats[format], completion_column=completion_column, answer_column=answer_column
+    )
     grading = Grading()
     # A Verifier may read ahead, so what it was handed waits here for its verdict.
     waiting: deque[tuple[Sample, bool]] = deque()
@@ -126,77 +127,3 @@ def grade(
             hint="name the columns with --completion-column and --answer-column",
         )
     return grading
-
-
-class _Reader:
-    """Makes of a row the sample and the gold answer that are compared."""
-
-    def __init__(self, task: Task, shape: Format, completion_column: str, answer_column: str) -> None:
-        self._task = task
-        self._shape = shape
-        self._completion_column = completion_column
-        self._answer_column = answer_column
-        self._columns = Columns(TaskOptions(answer_column=answer_column))
-        self._by_id: dict[str, tuple[Problem, Label]] = {}
-        self._by_question: dict[str, tuple[Problem, Label]] = {}
-        self._unread: list[str] | None = None
-
-    def pair(self, row: Mapping[str, Any], origin: Origin) -> tuple[Sample, Label, bool]:
-        """Return sample, gold answer, and whether the row has brought it."""
-        text = row.get(self._completion_column)
-        if text is None:
-            raise DataError(
-                f"there is no column {self._completion_column}; the row has {', '.join(row) or 'none'}"
-            )
-        if not isinstance(text, str):
-            raise DataError(f"{self._completion_column} is a {type(text).__name__}; expected a text")
-        is_own = row.get(self._answer_column) is not None
-        problem, label = self._own(row, origin) if is_own else self._from_task(row)
-        own_id = row.get("id")
-        reading = self._shape.read(text)
-        sample = Sample(
-            id=str(own_id) if own_id is not None else problem.id or str(origin.number),
-            prompt=Prompt(problem, ()),
-            number=0,
-            text=text,
-            finish="stop",
-            rationale=reading.rationale,
-            answer=reading.answer,
-            is_parsed=reading.is_parsed,
-        )
-        return sample, label, is_own
-
-    def _own(self, row: Mapping[str, Any], origin: Origin) -> tuple[Problem, Label]:
-        # Nothing else of the row has a part in the verdict: it may be there or not, and be what it likes.
-        needed = {self._answer_column, *CANDIDATES["choices"]}
-        known = {column: value for column, value in row.items() if column in needed}
-        gold = self._columns.gold_row({**known, "question": "-"}, origin)
-        return Problem("", gold.question, "", gold.choices), Label("", gold.answer)
-
-    def _from_task(self, row: Mapping[str, Any]) -> tuple[Problem, Label]:
-        own_id = None if row.get("id") is None else str(row["id"])
-        questions = [row[column] for column in CANDIDATES["question"] if isinstance(row.get(column), str)]
-        keys = [normalised_question(question) for question in questions]
-        if self._unread is None:
-            self._unread = list(self._task.splits)  # the test split is the last, and read first
-        while True:
-            if own_id is not None and own_id in self._by_id:
-                return self._by_id[own_id]
-            for key in keys:
-                if key in self._by_question:
-                    return self._by_question[key]
-            if not self._unread:
-                break
-            self._read(self._unread.pop())
-        raise DataError(
-            f"there is no column {self._answer_column}, and task {self._task.name} knows neither the id nor "
-            "the question of the row"
-        )
-
-    def _read(self, split: str) -> None:
-        """Remember the problems of a split; of two with one question, the one that was met first counts."""
-        labels = self._task.labels(split)
-        for problem in self._task.problems(split):
-            known = problem, labels[problem.id]
-            self._by_id.setdefault(problem.id, known)
-            self._by_question.setdefault(normalised_question(problem.question), known)

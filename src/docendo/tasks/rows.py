@@ -129,7 +129,7 @@ class Columns:
         Raises:
             DataError: A column is missing, or a value is not what it should be.
         """
-        question = _text_of(self._required(row, "question", origin), "question", origin)
+        question = text_of(self._required(row, "question", origin), "question", origin)
         solution = self._optional(row, "solution", origin)
         answer = self.value(row, "answer")
         if answer is None and not solution:
@@ -152,7 +152,7 @@ class Columns:
 
     def _gold(self, answer: Any, solution: str, origin: Origin) -> GoldRow:
         """Return answer and solution, whichever of the two columns they stand in."""
-        text = "" if answer is None else _text_of(answer, "answer", origin)
+        text = "" if answer is None else text_of(answer, "answer", origin)
         if not text:
             worked, mark, text = solution.rpartition("####")
             box = None if mark else boxed(solution)
@@ -177,7 +177,7 @@ class Columns:
         value = self.value(row, name)
         if value is None or (isinstance(value, str) and not value.strip()):
             return ""
-        return _text_of(value, name, origin)
+        return text_of(value, name, origin)
 
     def _required(self, row: Mapping[str, Any], name: str, origin: Origin) -> Any:
         value = self.value(row, name)
@@ -202,7 +202,7 @@ class Columns:
             )
 
 
-def _text_of(value: Any, name: str, origin: Origin) -> str:
+def text_of(value: Any, name: str, origin: Origin) -> str:
     """Return a value as text that is not empty."""
     if isinstance(value, bool):
         text = "true" if value else "false"
@@ -230,10 +230,10 @@ def _choices_of(value: Any, origin: Origin) -> tuple[tuple[str, ...], tuple[str,
             f"{origin}: choices is a {type(value).__name__}; expected a list of texts",
             hint='as in "choices": ["red", "blue"], or with a "text" and a "label" list',
         )
-    texts = [_text_of(one, "a choice", origin) for one in cast("Sequence[Any]", value)]
+    texts = [text_of(one, "a choice", origin) for one in cast("Sequence[Any]", value)]
     if not 2 <= len(texts) <= len(LETTERS):
         raise DataError(f"{origin}: there are {len(texts)} choices; expected 2 to {len(LETTERS)}")
-    names = LETTERS if labels is None else [_text_of(one, "a choice's label", origin) for one in labels]
+    names = LETTERS if labels is None else [text_of(one, "a choice's label", origin) for one in labels]
     if labels is not None and len(names) != len(texts):
         raise DataError(f"{origin}: {len(texts)} choices have {len(names)} labels; expected one for each")
     return tuple(texts), tuple(names[: len(texts)])
