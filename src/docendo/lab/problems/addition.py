@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from docendo.lab.problems.family import Family
+from docendo.lab.problems.family import Composed
 
 QUESTIONS = (
     "What is {a} + {b}?",
@@ -14,7 +14,7 @@ QUESTIONS = (
 )
 
 
-class Addition(Family):
+class Addition(Composed):
     """Long addition. The key is the two numbers."""
 
     name = "addition"

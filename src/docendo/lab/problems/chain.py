@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from docendo.lab.problems.family import Family
+from docendo.lab.problems.family import Composed
 from docendo.lab.problems.steps import Step, worked
 
 QUESTIONS = (
@@ -17,7 +17,7 @@ QUESTIONS = (
 LARGEST = 100
 
 
-class Chain(Family):
+class Chain(Composed):
     """Chained sums. The key is the first three numbers."""
 
     name = "chain"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from docendo.lab.problems.family import Family
+from docendo.lab.problems.family import Composed
 from docendo.lab.problems.steps import Step, worked
 
 MONTHS = (
@@ -37,7 +37,7 @@ BEFORE = (
 )
 
 
-class Dates(Family):
+class Dates(Composed):
     """Dates. The key is the date, the number of days (1 to 28) and the direction."""
 
     name = "dates"

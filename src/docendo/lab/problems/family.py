@@ -83,25 +83,19 @@ def permuted(position: int, size: int, *key: str | int) -> int:
 
 
 class Family(ABC):
-    """A kind of problem. Subclasses name their key's parts and compose one problem from a key."""
+    """A kind of problem, with a key whose parts subclasses name."""
 
     name: str
     """How the family is called in commands and records."""
     key_sizes: tuple[int, ...]
     """How many values each part of the key has."""
 
-    @abstractmethod
-    def compose(self, key: tuple[int, ...], random: Random) -> tuple[str, str, list[str], str]:
-        """Return question, answer, rationales and group of the problem with this key.
-
-        The question must show the key: two keys may never give the same question.
-        """
-
     def size(self, split: str) -> int:
         """Return how many problems the split has for each seed."""
         first, last = self._piece(split)
         return last - first
 
+    @abstractmethod
     def problem(self, split: str, index: int, seed: int = 0) -> LabProblem:
         """Return one problem.
 
@@ -114,14 +108,6 @@ class Family(ABC):
             ValueError: There is no such split.
             IndexError: The split is not that large.
         """
-        key = self._key(split, index, seed)
-        random = seeded_random(self.name, seed, split, index)
-        question, answer, rationales, group = self.compose(key, random)
-        random.shuffle(rationales)
-        return LabProblem(
-            family=self.name, split=split, index=index, seed=seed, question=question, answer=answer,
-            rationales=tuple(rationales), group=group,
-        )  # fmt: skip
 
     def problems(self, split: str, count: int, seed: int = 0) -> Iterator[LabProblem]:
         """Yield the first ``count`` problems of a split; a larger count begins with the same ones."""
@@ -149,3 +135,25 @@ class Family(ABC):
             number, part = divmod(number, part_size)
             parts.append(part)
         return tuple(parts)
+
+
+class Composed(Family):
+    """A family that has one problem for each key, and composes it from the key."""
+
+    @abstractmethod
+    def compose(self, key: tuple[int, ...], random: Random) -> tuple[str, str, list[str], str]:
+        """Return question, answer, rationales and group of the problem with this key.
+
+        The question must show the key: two keys may never give the same question.
+        """
+
+    def problem(self, split: str, index: int, seed: int = 0) -> LabProblem:
+        """Return one problem, as `Family.problem`."""
+        key = self._key(split, index, seed)
+        random = seeded_random(self.name, seed, split, index)
+        question, answer, rationales, group = self.compose(key, random)
+        random.shuffle(rationales)
+        return LabProblem(
+            family=self.name, split=split, index=index, seed=seed, question=question, answer=answer,
+            rationales=tuple(rationales), group=group,
+        )  # fmt: skip

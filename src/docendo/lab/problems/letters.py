@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from docendo.lab.problems.family import Family
+from docendo.lab.problems.family import Composed
 from docendo.lab.problems.words import NAMES
 
 QUESTIONS = (
@@ -15,7 +15,7 @@ QUESTIONS = (
 )
 
 
-class Letters(Family):
+class Letters(Composed):
     """Last letters. The key is the first two names."""
 
     name = "letters"

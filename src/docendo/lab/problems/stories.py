@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
-from docendo.lab.problems.family import Family
+from docendo.lab.problems.family import Composed
 from docendo.lab.problems.steps import Step, worked
 from docendo.lab.problems.words import (
     ADJECTIVES,
@@ -305,7 +305,7 @@ class _Telling:
         self.sentences.append(self.say({"now": NOW, "share": SHARES, "sale": SALES}[kind], n))
 
 
-class Stories(Family):
+class Stories(Composed):
     """Story problems of two to four operations: the lab's main task."""
 
     name = "stories"

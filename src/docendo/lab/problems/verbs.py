@@ -7,8 +7,6 @@ The meaning is drawn anew for every seed, so no model can know it beforehand.
 
 from __future__ import annotations
 
-from random import Random
-
 from docendo.lab.problems.family import Family, LabProblem, permuted, seeded_random
 from docendo.lab.problems.steps import Step, worked
 from docendo.lab.problems.words import ADJECTIVES, NAMES, NOUNS, WOMEN, word_list
@@ -67,7 +65,3 @@ class Verbs(Family):
             family=self.name, split=split, index=index, seed=seed, question=question, answer=str(step.result),
             rationales=tuple(rationales), group=verb,
         )  # fmt: skip
-
-    def compose(self, key: tuple[int, ...], random: Random) -> tuple[str, str, list[str], str]:
-        """Not used: a verb problem needs its place in the group."""
-        raise NotImplementedError
