@@ -10,6 +10,7 @@ import pytest
 
 from docendo.core.errors import SettingError
 from docendo.core.records import Model
+from docendo.engines.scripted import ScriptedEngine
 from docendo.evidence.experiment import experiment
 from docendo.recipes.fine_tune_cot import FineTuneCotConfig, fine_tune_cot
 from docendo.recipes.lmsi import LmsiConfig, lmsi
@@ -155,6 +156,30 @@ def test_star_learns_right_tries_and_hinted_ones_without_the_hint(house: House) 
     assert all(said(row).endswith(f"The answer is {labels[row['problem_id']]}.") for row in rows)
 
 
+def test_the_worked_example_of_star(house: House) -> None:
+    """Labels A, B, C, D are four sums; first tries are A, C, C, A; 2 and 4 with a hint B, C."""
+    house.settings = replace(SMALL, train_problems=4)
+    run = house.run()
+    first, second, third, fourth = run.problems("train")
+    labels = {label.problem_id: label.answer for label in run.labels("train")}
+    a, b, c, d = (labels[problem.id] for problem in (first, second, third, fourth))
+    answers = dict(zip([one.question for one in (first, second, third, fourth)], (a, c, c, a), strict=True))
+    answers |= {f"{second.question} ({b})": b, f"{fourth.question} ({d})": c}
+    engine = ScriptedEngine(
+        lambda messages, seed: f" So be it. The answer is {answers.get(messages[-1].content, 0)}."
+    )
+    run._engine = lambda name: engine  # type: ignore[assignment, return-value]
+    star(run, StarConfig(rounds=1, choose_epoch=False))
+    rows = house.trainer.rows[-1]
+    assert [row["problem_id"] for row in rows] == [first.id, third.id, second.id]
+    assert [row["prompt"][-1]["content"] for row in rows] == [
+        first.question,
+        third.question,
+        second.question,
+    ]
+    assert [row["completion"][0]["content"].split()[-1] for row in rows] == [f"{a}.", f"{c}.", f"{b}."]
+
+
 def test_star_starts_every_round_from_the_original_model(house: House) -> None:
     star(house.run(), StarConfig(rounds=2, choose_epoch=False))
     assert house.trainer.started_from == [Path(house.base.checkpoint.location)] * 2
@@ -184,6 +209,26 @@ def test_lmsi_learns_its_majority_in_every_format(house: House) -> None:
     assert [row["parents"] for row in rows[:half]] == [row["parents"] for row in rows[half:]]
     assert all(" is " in said(row).partition("The answer")[0] for row in rows[:half])
     assert all(said(row).startswith("The answer is ") for row in rows[half:])
+
+
+def test_the_worked_example_of_lmsi(house: House) -> None:
+    """Eight answers, four of them 108: four paths are kept, and become 16 rows over four formats."""
+    house.settings = replace(SMALL, train_problems=1)
+    run = house.run()
+    answers = iter(["108", "96", "108", "108", "110", "96", "108", ""])
+
+    def said(messages: Any, seed: int) -> str:
+        answer = next(answers)
+        return f" It is {answer}. The answer is {answer}." if answer else " I cannot say"
+
+    engine = ScriptedEngine(said)
+    run._engine = lambda name: engine  # type: ignore[assignment, return-value]
+    four = LmsiConfig(samples_per_problem=8, formats=("default", "direct", "default", "direct"))
+    lmsi(run, four)
+    rows = house.trainer.rows[-1]
+    assert len(rows) == 16
+    assert len({row["parents"][0] for row in rows}) == 4
+    assert all(row["completion"][0]["content"].endswith("The answer is 108.") for row in rows)
 
 
 @pytest.mark.parametrize("recipe", [lmsi])
