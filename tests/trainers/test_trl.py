@@ -11,7 +11,8 @@ import torch
 from docendo.core.losses import supervised
 from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers.export import load_model
-from docendo.trainers.objectives import Progress, objective_of
+from docendo.trainers.batch import Progress
+from docendo.trainers.objectives import objective_of
 from docendo.trainers.rows import Limits, read_rows
 from tests.trainers.tiny import sums, write_rows
 
@@ -49,13 +50,13 @@ def test_the_loss_of_a_batch_equals_that_of_trl(start: Path, tmp_path: Path, tok
         with torch.no_grad():
             their_loss = theirs.compute_loss(model, dict(batch))
     read = read_rows(
-        write_rows(tmp_path / "rows.parquet", rows), objective_of(supervised()), tokenizer, Limits(259, 256)
+        write_rows(tmp_path / "rows.parquet", rows), supervised().reads, tokenizer, Limits(259, 256)
     )
     ours = read.batch(np.arange(12))
     assert ours.ids.tolist() == batch["input_ids"].tolist()
     assert ours.targets.tolist() == batch["labels"][batch["labels"] != -100].tolist()
     objective = objective_of(supervised())
     with torch.no_grad():
-        numerator = objective.numerator(supervised(), model, ours, Progress(0, 1))
+        numerator = objective.numerator(supervised(), model, ours, Progress(0, 1)).numerator
     our_loss = numerator / objective.denominator(supervised(), ours)
     assert abs(our_loss.item() - float(their_loss)) < 1e-5

@@ -252,6 +252,7 @@ def _publish(epochs: Sequence[TrainedEpoch], final: Path) -> None:
                 "held_out_loss": epoch.held_out_loss,
                 "rows": epoch.rows,
                 "dropped": dict(epoch.dropped),
+                "measures": dict(epoch.measures),
             }
         )
     files = {
