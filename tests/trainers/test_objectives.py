@@ -14,8 +14,8 @@ from torch.nn import functional
 from docendo.core.errors import UnknownNameError
 from docendo.core.losses import Loss, supervised
 from docendo.engines.tokenizer import Tokenizer
-from docendo.trainers.export import load_model
 from docendo.trainers.batch import Batch, Progress, learned_logits
+from docendo.trainers.export import load_model
 from docendo.trainers.objectives import objective_of
 from docendo.trainers.rows import Limits, Rows, read_rows
 from tests.trainers.tiny import sums, write_rows

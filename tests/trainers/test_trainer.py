@@ -19,8 +19,8 @@ from docendo.core.protocols import Trainer, TrainingStep
 from docendo.core.records import Message
 from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers import export as exporting
-from docendo.trainers.export import Probe, compare, load_model
 from docendo.trainers.batch import Batch, Progress, learned_logits
+from docendo.trainers.export import Probe, compare, load_model
 from docendo.trainers.objectives import OBJECTIVES, Computed, Objective, objective_of
 from docendo.trainers.rows import Limits, read_rows
 from docendo.trainers.trainer import AccelerateTrainer

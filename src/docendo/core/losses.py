@@ -43,6 +43,11 @@ class Reads:
         return tuple(name for name in columns if name in (*REFERENCE_SUMS, REFERENCE_TOKENS))
 
 
+def ids_column(text: str) -> str:
+    """Return the column, and the field of an Example, with the sampled token ids of a text."""
+    return "token_ids" if text == "completion" else f"{text}_token_ids"
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """What a train stage minimises. Each loss is a subclass whose fields are its settings."""
@@ -111,8 +116,8 @@ class Gold(Loss):
     baseline: float = 0.0
     """b, taken off every sum of rewards. Ours."""
     reward: Literal["probability", "logprob"] = "probability"
-    """Probability: rewards in [0, 1], so every token is pulled up (GOLD-p). Logprob: rewards below 0 (GOLD-s),
-    which want a baseline below 0."""
+    """Probability: rewards in [0, 1], so that every token is pulled up (GOLD-p). Logprob: rewards below 0
+    (GOLD-s), which want a baseline below 0."""
 
     def __post_init__(self) -> None:
         faults: list[str] = []

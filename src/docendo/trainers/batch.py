@@ -28,8 +28,8 @@ class Batch:
     per_token: Mapping[str, Float[Tensor, " tokens"]]
     """The loss's columns with a number for each learned token, all rows end to end."""
     settled: Float[Tensor, "items width"] | None = None
-    """What was found over the whole of a step's rows, of these rows alone; see `objectives.Whole`. None: these
-    are all rows."""
+    """What was found over all rows of a step, of these rows alone; see `objectives.Whole`. None: these are
+    all rows of the step."""
 
     @property
     def targets(self) -> Int[Tensor, " tokens"]:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from docendo.core.errors import DataError, ModelError
-from docendo.core.losses import Reads
+from docendo.core.losses import Reads, ids_column
 from docendo.core.records import Message
 from docendo.engines.tokenizer import Messages, Tokenizer
 from docendo.trainers.batch import Batch
@@ -200,11 +200,6 @@ def read_rows(path: Path, reads: Reads, tokenizer: Tokenizer, limits: Limits) ->
     return collector.rows()
 
 
-def ids_column(text: str) -> str:
-    """Return the column with the sampled ids of a text."""
-    return "token_ids" if text == "completion" else f"{text}_token_ids"
-
-
 _Sequence = tuple[list[int], list[int]]
 """Ids that are given, and ids that are learned after them."""
 
@@ -293,12 +288,11 @@ class _Collector:
         prompt, prefix = row["prompt"], row.get("prefix") or ""
         if isinstance(prompt, str):
             return (Message("text", prompt + prefix),)
-        is_fit = prompt is not None and all(
-            turn.get("role") and turn.get("content") is not None for turn in prompt
-        )
-        if not is_fit or not (prompt or may_be_empty):
+        turns: list[dict[str, Any]] = prompt or []
+        is_whole = all(turn.get("role") and turn.get("content") is not None for turn in turns)
+        if not is_whole or not (turns or may_be_empty):
             raise self._fault(place, row, f"its prompt is {_short(prompt)}; expected messages or a text")
-        messages = tuple(Message(turn["role"], turn["content"]) for turn in prompt)
+        messages = tuple(Message(turn["role"], turn["content"]) for turn in turns)
         return (*messages, Message("assistant", prefix)) if prefix else messages
 
     def _turn(self, row: dict[str, Any], place: int, text: str) -> Messages:
