@@ -132,7 +132,8 @@ def _gathered(
         if len(clean) == 0:
             raise NothingToLearn(
                 f"{run.label(request.name)}: no row is left to learn from",
-                hint="nothing was kept; draw more samples, raise the temperature, or start from a better model",
+                hint="nothing was kept; draw more samples, raise the temperature, or start from a better "
+                "model",
             )
     held_out = None if request.held_out is None else request.held_out.map(to_example, key=key)
     if reference is None:
