@@ -33,7 +33,6 @@ from transformers import AutoModelForCausalLM
 from docendo.core.losses import Optimizer, supervised
 from docendo.engines.tokenizer import Tokenizer
 from docendo.lab.problems import FAMILIES
-from docendo.trainers.objectives import objective_of
 from docendo.trainers.rows import Limits, read_rows
 from docendo.trainers.schedule import batches, learning_rate
 from docendo.trainers.trainer import AccelerateTrainer
@@ -63,7 +62,7 @@ def now() -> np.ndarray:
 def bare(start: Path, rows: Path) -> tuple[dict[str, torch.Tensor], list[float], np.ndarray]:
     """Return the weights after one epoch, the loss of each step, and the time of the loop."""
     tokenizer = Tokenizer.load(start)
-    read = read_rows(rows, objective_of(supervised()), tokenizer, Limits.of(start, tokenizer, 2048))
+    read = read_rows(rows, supervised().reads, tokenizer, Limits.of(start, tokenizer, 2048))
     sequences = [torch.from_numpy(read.sequence(row).astype(np.int64)) for row in range(len(read))]
     prompts = [len(read.prompt(row)) for row in range(len(read))]
     model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).train()

@@ -154,7 +154,7 @@ rows = st.lists(
 
 
 def written(path: Path, values: list[tuple[Any, ...]], kind: str = "verify") -> tuple[str, list[Any]]:
-    writer = RowsWriter(kind, path)
+    writer = RowsWriter(SCHEMAS[kind], path)
     for value in values:
         writer.write(value)
     digest = writer.close()

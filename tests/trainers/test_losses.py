@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from docendo.trainers.losses import supervised
+from docendo.trainers.losses.completions import supervised
 
 REWARDED = {"log_p": [-1.0, -2.0, -0.5, -3.0], "reward": [1.0, 0.0, 1.0, 0.0]}
 

@@ -14,8 +14,9 @@ from torch.nn import functional
 from docendo.core.errors import UnknownNameError
 from docendo.core.losses import Loss, supervised
 from docendo.engines.tokenizer import Tokenizer
+from docendo.trainers.batch import Batch, Progress, learned_logits
 from docendo.trainers.export import load_model
-from docendo.trainers.objectives import Batch, Progress, learned_logits, objective_of
+from docendo.trainers.objectives import objective_of
 from docendo.trainers.rows import Limits, Rows, read_rows
 from tests.trainers.tiny import sums, write_rows
 
@@ -31,7 +32,7 @@ def model(start: Path) -> Any:
 @pytest.fixture
 def rows(tmp_path: Path, tokenizer: Tokenizer) -> Rows:
     path = write_rows(tmp_path / "rows.parquet", [one | {"weight": 0.5 + i} for i, one in enumerate(sums(7))])
-    return read_rows(path, OBJECTIVE, tokenizer, Limits(259, 256))
+    return read_rows(path, LOSS.reads, tokenizer, Limits(259, 256))
 
 
 class WithAllLogits(nn.Module):
@@ -48,8 +49,12 @@ class WithAllLogits(nn.Module):
         return SimpleNamespace(logits=self.logits)
 
 
+def numerator_of(model: Any, batch: Batch) -> Tensor:
+    return OBJECTIVE.numerator(LOSS, model, batch, Progress(0, 1)).numerator
+
+
 def loss_of(model: Any, batch: Batch) -> Tensor:
-    return OBJECTIVE.numerator(LOSS, model, batch, Progress(0, 1)) / OBJECTIVE.denominator(LOSS, batch)
+    return numerator_of(model, batch) / OBJECTIVE.denominator(LOSS, batch)
 
 
 def test_only_the_completion_has_a_gradient(model: Any, rows: Rows) -> None:
@@ -76,11 +81,8 @@ def test_logits_at_learned_positions_equal_those_of_the_whole_sequence(model: An
 
 
 def test_no_row_sees_another_nor_the_padding(model: Any, rows: Rows) -> None:
-    together = OBJECTIVE.numerator(LOSS, model, rows.batch(np.arange(len(rows))), Progress(0, 1))
-    alone = [
-        OBJECTIVE.numerator(LOSS, model, rows.batch(np.array([row])), Progress(0, 1))
-        for row in range(len(rows))
-    ]
+    together = numerator_of(model, rows.batch(np.arange(len(rows))))
+    alone = [numerator_of(model, rows.batch(np.array([row]))) for row in range(len(rows))]
     torch.testing.assert_close(together, torch.stack(alone).sum())
     batch = rows.batch(np.arange(len(rows)))
     other = torch.where(batch.ids == rows.pad_id, 77, batch.ids)

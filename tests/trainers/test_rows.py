@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docendo.core.errors import DataError, ModelError
+from docendo.core.losses import Reads
 from docendo.engines.tokenizer import Tokenizer
-from docendo.trainers.objectives import OBJECTIVES, Objective
 from docendo.trainers.rows import Limits, Rows, read_rows
 from tests.trainers.tiny import BOS, EOS, PAD, Row, row, sums, write_rows
 
-SUPERVISED = next(iter(OBJECTIVES.values()))
-PAIRS = replace(SUPERVISED, texts=("chosen", "rejected"), numbers=("reference",))
-PER_TOKEN = replace(SUPERVISED, per_token=("advantages",))
+SUPERVISED = Reads()
+PAIRS = Reads(texts=("chosen", "rejected"), numbers=("reference",))
+PER_TOKEN = Reads(per_token=("advantages",))
 
 
 @pytest.fixture
 def read(tmp_path: Path, tokenizer: Tokenizer) -> Any:
-    def read(rows: list[Row], objective: Objective = SUPERVISED, length: int = 256) -> Rows:
+    def read(rows: list[Row], reads: Reads = SUPERVISED, length: int = 256) -> Rows:
         path = write_rows(tmp_path / "rows.parquet", rows)
-        return read_rows(path, objective, tokenizer, Limits(vocabulary=259, length=length))
+        return read_rows(path, reads, tokenizer, Limits(vocabulary=259, length=length))
 
     return read
 

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from docendo.core.errors import DataError, ModelError, NothingToLearn, SettingError, StageError
-from docendo.core.losses import Loss, supervised
+from docendo.core.losses import Loss, Reads, supervised
 from docendo.core.protocols import Trainer, TrainingStep
 from docendo.core.records import Message
 from docendo.engines.tokenizer import Tokenizer
 from docendo.trainers import export as exporting
+from docendo.trainers.batch import Batch, Progress, learned_logits
 from docendo.trainers.export import Probe, compare, load_model
-from docendo.trainers.objectives import OBJECTIVES, Batch, Objective, Progress, learned_logits, objective_of
+from docendo.trainers.objectives import OBJECTIVES, Computed, Objective, objective_of
 from docendo.trainers.rows import Limits, read_rows
 from docendo.trainers.trainer import AccelerateTrainer
 from tests.trainers.tiny import EOS, row, sums, write_model, write_rows
@@ -80,12 +81,11 @@ def test_the_first_loss_is_that_of_the_starting_weights(
 ) -> None:
     train(start, rows, tmp_path / "out", epochs=1, batch_rows=20, report=steps)
     objective, loss = objective_of(supervised()), supervised()
-    batch = read_rows(rows, objective, tokenizer, Limits(259, 256)).batch(np.arange(20))
+    batch = read_rows(rows, loss.reads, tokenizer, Limits(259, 256)).batch(np.arange(20))
     with torch.no_grad():
         model = load_model(start, torch.float32)
-        expected = objective.numerator(loss, model, batch, Progress(0, 1)) / objective.denominator(
-            loss, batch
-        )
+        computed = objective.numerator(loss, model, batch, Progress(0, 1))
+    expected = computed.numerator / objective.denominator(loss, batch)
     assert steps.losses[0] == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -204,7 +204,7 @@ class SaysSomethingElse(nn.Module):
 
 
 def test_generations_are_compared_too(start: Path, rows: Path, tokenizer: Tokenizer) -> None:
-    probe = Probe.of(read_rows(rows, objective_of(supervised()), tokenizer, Limits(259, 256)))
+    probe = Probe.of(read_rows(rows, supervised().reads, tokenizer, Limits(259, 256)))
     assert len(probe.prompts) == 20
     one, two = load_model(start, torch.float32).eval(), load_model(start, torch.float32).eval()
     assert probe.generations(one).shape == (20, 8)
@@ -237,32 +237,28 @@ def test_adapters_are_trained_and_merged(start: Path, rows: Path, tmp_path: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Preference(Loss):
+class Favour(Loss):
     """A loss over pairs, as others will add it: settings, a function, an entry."""
 
-    name: ClassVar[str] = "preference"
+    name: ClassVar[str] = "favour"
+    reads: ClassVar[Reads] = Reads(texts=("chosen", "rejected"), numbers=("reference",))
     beta: float = 0.5
 
 
-def _preference(loss: Preference, model: nn.Module, batch: Batch, progress: Progress) -> Tensor:
+def _favour(loss: Favour, model: nn.Module, batch: Batch, progress: Progress) -> Computed:
     costs = functional.cross_entropy(learned_logits(model, batch), batch.targets, reduction="none")
     summed = torch.zeros(len(batch.ids)).index_add(0, batch.sequence_of_token, -costs).view(-1, 2)
     ahead = (summed - batch.numbers["reference"]) * loss.beta
-    return (-functional.logsigmoid(ahead[:, 0] - ahead[:, 1]) * batch.weights).sum()
+    return Computed((-functional.logsigmoid(ahead[:, 0] - ahead[:, 1]) * batch.weights).sum())
 
 
-PREFERENCE = Objective(
-    numerator=_preference,
-    denominator=lambda loss, batch: float(batch.weights.sum()),
-    texts=("chosen", "rejected"),
-    numbers=("reference",),
-)
+FAVOUR = Objective(numerator=_favour, denominator=lambda loss, batch: float(batch.weights.sum()))
 
 
 def test_a_loss_over_pairs_needs_no_change_of_the_loop(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer, steps: Steps
 ) -> None:
-    monkeypatch.setitem(OBJECTIVES, Preference, PREFERENCE)
+    monkeypatch.setitem(OBJECTIVES, Favour, FAVOUR)
     pairs = [
         {
             "prompt": row(f"{i} + 1", "")["prompt"],
@@ -273,7 +269,7 @@ def test_a_loss_over_pairs_needs_no_change_of_the_loop(
         for i in range(8)
     ]
     path = write_rows(tmp_path / "pairs.parquet", pairs)
-    batch = read_rows(path, PREFERENCE, tokenizer, Limits(259, 256)).batch(np.arange(8))
+    batch = read_rows(path, Favour.reads, tokenizer, Limits(259, 256)).batch(np.arange(8))
     with torch.no_grad():
         logits = learned_logits(load_model(start, torch.float32), batch)
     costs = functional.cross_entropy(logits, batch.targets, reduction="none")
@@ -282,7 +278,7 @@ def test_a_loss_over_pairs_needs_no_change_of_the_loop(
         tmp_path / "pairs.parquet",
         [pair | {"reference": reference[place].tolist()} for place, pair in enumerate(pairs)],
     )
-    train(start, path, tmp_path / "out", epochs=4, loss=Preference(), report=steps)
+    train(start, path, tmp_path / "out", epochs=4, loss=Favour(), report=steps)
     assert steps.losses[0] == pytest.approx(math.log(2), abs=1e-5)  # policy and reference are the same model
     assert steps.losses[-1] < 0.5
 
@@ -290,9 +286,9 @@ def test_a_loss_over_pairs_needs_no_change_of_the_loop(
 def test_a_diverging_training_stops_with_step_and_learning_rate(
     start: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(loss: Loss, model: nn.Module, batch: Batch, progress: Progress) -> Tensor:
-        value = objective.numerator(loss, model, batch, progress)
-        return value * math.inf if progress.step == 2 else value
+    def broken(loss: Loss, model: nn.Module, batch: Batch, progress: Progress) -> Computed:
+        computed = objective.numerator(loss, model, batch, progress)
+        return replace(computed, numerator=computed.numerator * math.inf) if progress.step == 2 else computed
 
     objective = objective_of(supervised())
     monkeypatch.setitem(OBJECTIVES, type(supervised()), replace(objective, numerator=broken))

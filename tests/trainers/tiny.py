@@ -80,6 +80,61 @@ def sums(count: int) -> list[Row]:
     return [row(f"{i} + {i * i}", f"{i} plus {i * i} is {i + i * i}." * (1 + i % 3)) for i in range(count)]
 
 
+def pairs(count: int) -> list[Row]:
+    """Return pairs of different lengths, with made-up log-probabilities of a reference."""
+    return [
+        {
+            "prompt": [{"role": "user", "content": f"{i} + {i * i}"}],
+            "chosen": [{"role": "assistant", "content": f"{i + i * i}." * (1 + i % 3)}],
+            "rejected": [{"role": "assistant", "content": f"it is {i}" * (1 + i % 2)}],
+            "prefix": "",
+            "weight": 0.5 + i % 3,
+            "ref_chosen_logps": -20.0 - i,
+            "ref_rejected_logps": -30.0 + i,
+        }
+        for i in range(count)
+    ]
+
+
+def choices(count: int) -> list[Row]:
+    """Return rows with soft labels over two choices of different lengths."""
+    return [
+        {
+            "prompt": [{"role": "user", "content": f"is {i} * {i} even?" * (1 + i % 3)}],
+            "choices": ["yes", "no!"],
+            "probabilities": [0.1 + 0.8 * (i % 5) / 4, 0.9 - 0.8 * (i % 5) / 4],
+            "weight": 0.5 + i % 3,
+        }
+        for i in range(count)
+    ]
+
+
+def choice_pairs(count: int) -> list[Row]:
+    """Return pairs whose texts end the question, and two choices (of one length: sums of bytes add up)."""
+    return [
+        {
+            "prompt": [],
+            "chosen": [{"role": "user", "content": f"{i} + 1 = {i + 1}. This is"}],
+            "rejected": [{"role": "user", "content": f"{i} + 1 = {i * 77}. This is"}],
+            "choices": ["right", "wrong"],
+            "weight": 0.5 + i % 3,
+        }
+        for i in range(count)
+    ]
+
+
+def tokens(count: int) -> list[Row]:
+    """Return completions as sampled, with advantages and log-probabilities of a reference."""
+    found: list[Row] = []
+    for i in range(count):
+        ids = [*range(40 + i, 44 + i + i % 4), EOS]
+        advantages = [((7 * i + 3 * place) % 11 - 5) / 4 for place in range(len(ids))]
+        reference = [-0.5 - ((5 * i + place) % 7) for place in range(len(ids))]
+        more = {"token_ids": ids, "advantages": advantages, "ref_token_logps": reference}
+        found.append(row(f"{i} + 1", "as sampled", weight=0.5 + i % 3, **more))
+    return found
+
+
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:
     """Write rows to a Parquet file."""
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}

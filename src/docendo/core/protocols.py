@@ -280,6 +280,9 @@ class TrainedEpoch:
     """Rows learned from."""
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
     """Rows left out, by reason."""
+    measures: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What the loss reports beside itself: means over the epoch's rows as they were when each was learned;
+    those of the held-out rows after the epoch, as ``held_out_NAME``."""
 
 
 class Trainer(Protocol):

@@ -254,8 +254,10 @@ class Sample:
 class Example:
     """One training row: what stands before, and what is to be learned.
 
-    Exactly one of three: ``completion``; ``chosen`` and ``rejected``; ``choices`` and ``probabilities``.
-    Texts are the continuation of the prompt, after its prefilled part.
+    One of four: a ``completion``; a pair, ``chosen`` and ``rejected``; ``choices`` with their
+    ``probabilities``; or a pair with ``choices``. Texts are the continuation of the prompt, after its
+    prefilled part. In a pair with choices they end the prompt's last message, whatever its role is, and the
+    choices follow.
     """
 
     prompt: tuple[Message, ...]
@@ -263,17 +265,24 @@ class Example:
     chosen: str | None = None
     rejected: str | None = None
     choices: tuple[str, ...] = ()
+    """Short texts, equally many in all rows; in a pair the first is what ``chosen`` is to be called."""
     probabilities: tuple[float, ...] = ()
+    """One for each choice; their sum is 1."""
     weight: float = 1.0
     """Multiplies the row's loss; finite and >= 0."""
     token_ids: tuple[int, ...] = ()
     """The completion's ids as sampled, with the end token; empty: tokenise the text and add the end token."""
+    chosen_token_ids: tuple[int, ...] = ()
+    rejected_token_ids: tuple[int, ...] = ()
+    tokenizer: str = ""
+    """Digest of the tokenizer that the ids belong to. Learners with another one use the texts."""
     problem_id: str = ""
     parents: tuple[str, ...] = ()
     """Ids of the samples that the row was made of."""
     is_ended: bool = True
-    """False for a completion that was cut off: it has no end to learn and is dropped before training."""
+    """False for a text that was cut off: it has no end to learn, and the row is dropped before training."""
     per_token: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
+    """By column, a number for each id of ``token_ids``: advantages."""
 
     @property
     def asked(self) -> str:
@@ -281,9 +290,15 @@ class Example:
         return "\n".join(message.content for message in self.prompt if message.role in ("user", "text"))
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that the row teaches about, each for itself."""
+        said = (self.completion, self.chosen, self.rejected)
+        return (*(text for text in said if text is not None), *self.choices)
+
+    @property
     def learned(self) -> str:
-        """The texts that the row teaches."""
-        return "\n".join(text for text in (self.completion, self.chosen, self.rejected) if text)
+        """The texts that the row teaches about, as one; empty where one of them is."""
+        return "\n".join(self.texts) if all(self.texts) else ""
 
 
 @dataclass(frozen=True, slots=True)

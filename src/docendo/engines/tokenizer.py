@@ -192,6 +192,18 @@ class Tokenizer:
         turns = self._encode([self.turn(messages, text) for messages, text in pairs])
         return [self._ended(ids) for ids in turns]
 
+    def learned_ids(
+        self, pairs: Sequence[tuple[Messages, str]], sampled: Sequence[Sequence[int] | None]
+    ) -> list[list[int]]:
+        """Return what is learned of each text: the ids that were sampled where there are any.
+
+        Args:
+            pairs: Prompt and text, as for `completions_ids`.
+            sampled: The ids of each text as sampled, with the end token; None or empty: `completion_ids`.
+        """
+        made = iter(self.completions_ids([pair for pair, ids in zip(pairs, sampled, strict=True) if not ids]))
+        return [list(ids) if ids else next(made) for ids in sampled]
+
     def continuations_ids(self, pairs: Sequence[tuple[Messages, str]]) -> list[list[int]]:
         """Return the ids of each text as it stands after its prompt, without the end of the turn.
 

@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Chunk, Engine, Format, Request, Sampling
-from docendo.core.records import Checkpoint, Completion, Context, Logprobs, Message, Problem, Prompt, Sample
+from docendo.core.records import (
+    Checkpoint,
+    Completion,
+    Context,
+    Example,
+    Logprobs,
+    Message,
+    Problem,
+    Prompt,
+    Sample,
+)
 from docendo.core.seeds import derived_seed, digest_of
 from docendo.core.table import Table
+from docendo.engines.tokenizer import Tokenizer
 from docendo.runs.stages import EngineWork
 from docendo.runs.stored import row_ids
+from docendo.runs.training_rows import learned_ids
 from docendo.runs.workspace import StageKey
 
 
@@ -135,7 +148,7 @@ def scoring(
     continuations: Sequence[str] | None,
     by_token: bool,
 ) -> tuple[StageKey, EngineWork]:
-    """Return the logprobs stage: of given continuations, or of each Sample's own text."""
+    """Return the logprobs stage: of given continuations, of Samples' own texts, or of what Examples teach."""
     checkpoint = asked.checkpoint
     key = StageKey(
         "logprobs",
@@ -154,9 +167,12 @@ def scoring(
     def messages_of(row: Any) -> tuple[Message, ...]:
         if isinstance(row, Problem):
             return shape.prompt(row, context).messages
+        if isinstance(row, Example):
+            return row.prompt
         return row.prompt.messages if isinstance(row, Sample) else row.messages
 
     def requests() -> Iterator[Request]:
+        tokenizer: Tokenizer | None = None
         for place, row in enumerate(what):
             texts = None if continuations is None else tuple(continuations)
             ids = None
@@ -164,6 +180,11 @@ def scoring(
                 texts = (row.text,)
                 if row.tokenizer == checkpoint.tokenizer and row.token_ids:
                     ids = (row.token_ids,)
+            if texts is None and isinstance(row, Example):
+                if tokenizer is None:
+                    asked.be_there(checkpoint)
+                    tokenizer = Tokenizer.load(Path(checkpoint.location))
+                texts, ids = row.texts, learned_ids(row, tokenizer)
             yield Request(place, messages_of(row), (), texts, ids)
 
     def journaled(found: Logprobs) -> Sequence[Any]:

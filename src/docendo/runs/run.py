@@ -305,7 +305,9 @@ class Run:
         Args:
             model: Whose probabilities.
             what: Samples (None: of each one's own text, by its token ids where the tokenizer is the same);
-                Problems or Prompts with ``continuations``, or of a classification head's classes.
+                Examples (None: of each text that they teach, as it is learned: by its token ids where there
+                are any, which must be the model's, and with the end token; of choices as they follow the
+                prompt); Problems or Prompts with ``continuations``, or of a classification head's classes.
             continuations: The same texts for every row.
             by_token: Keep each token's log-probability.
             name: Label of the stage, and the name of the column on Samples.
@@ -477,6 +479,7 @@ class Run:
         optimizer: Optimizer | None = None,
         epochs: int = 1,
         held_out: Table[Any] | None = None,
+        reference: Model | None = None,
         name: str = "train",
     ) -> Model:
         """Fine-tune ``start`` on rows and return the new Model, with a snapshot for each epoch.
@@ -484,14 +487,18 @@ class Run:
         Args:
             start: Whose weights are the first; its Context goes on to the new Model.
             rows: Samples (learned as they were sampled), pairs of Problem and Label (the Label's solution,
-                put by start's Format), or Examples.
-            loss: The objective; None: supervised.
+                put by start's Format), or Examples; whatever the loss reads.
+            loss: The objective, of `docendo.core.losses`; None: supervised.
             optimizer: Learning rate, batch, schedule; None: the defaults.
             epochs: Passes over the rows, >= 1.
             held_out: Rows of the same kind whose loss picks the epoch; None: the last.
+            reference: For losses with a reference, whose log-probabilities those are; None: start's. They
+                are computed once, in a logprobs stage.
             name: Label of the stage.
 
         Raises:
+            DataError: A row lacks what the loss reads.
+            SettingError: The reference has another tokenizer than start, or the loss has no use for one.
             NothingToLearn: No row is left after those without an end and those found in an evaluation split
                 were dropped.
         """
@@ -504,6 +511,7 @@ class Run:
                 optimizer=optimizer or Optimizer(),
                 epochs=epochs,
                 held_out=held_out,
+                reference=reference,
                 name=name,
             ),
         )

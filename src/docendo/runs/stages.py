@@ -19,7 +19,7 @@ from typing import Any
 from docendo.core.errors import StageError
 from docendo.core.protocols import Chunk, Finished, Halved, Request
 from docendo.runs.journal import Journal, JournalDamaged, is_full
-from docendo.runs.stored import RowsWriter
+from docendo.runs.stored import SCHEMAS, RowsWriter
 from docendo.runs.workspace import Sealed, StageKey, Workspace
 
 
@@ -115,7 +115,7 @@ def written_stage(
             return _just_sealed(workspace, key), True
         started = time.time()
         workspace.watcher.stage_begins(place.label, rows=total, done=0, unit="rows")
-        writer = RowsWriter(key.kind, work / "rows.parquet")
+        writer = RowsWriter(SCHEMAS[key.kind], work / "rows.parquet")
         try:
             for count, values in enumerate(rows(), start=1):
                 writer.write(values)
@@ -289,7 +289,7 @@ def _sealed_from_journal(
     journal: Journal,
     started: float,
 ) -> Sealed:
-    writer = RowsWriter(key.kind, folder / "rows.parquet")
+    writer = RowsWriter(SCHEMAS[key.kind], folder / "rows.parquet")
     try:
         for values in work.rows(journal.rows()):
             writer.write(values)

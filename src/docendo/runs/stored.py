@@ -40,26 +40,26 @@ from docendo.runs.workspace import Sealed, file_sha256, renamed_as_damaged
 BATCH = 4096
 """Rows in memory at once when a stage is written or streamed."""
 
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_STRINGS = pa.list_(pa.string())
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+STRINGS = pa.list_(pa.string())
 _PROBLEM = pa.struct(
     [
         ("id", pa.string()),
         ("question", pa.string()),
         ("split", pa.string()),
-        ("choices", _STRINGS),
+        ("choices", STRINGS),
         ("group", pa.string()),
-        ("parents", _STRINGS),
+        ("parents", STRINGS),
     ]
 )
 
-SCHEMAS: Mapping[str, pa.Schema] = {
+SCHEMAS: Mapping[str, Any] = {
     "sample": pa.schema(
         [
             ("id", pa.string()),
             ("problem", _PROBLEM),
-            ("prompt", _MESSAGES),
-            ("parents", _STRINGS),
+            ("prompt", MESSAGES),
+            ("parents", STRINGS),
             ("turn", pa.int32()),
             ("number", pa.int32()),
             ("status", pa.string()),
@@ -97,37 +97,15 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ]
     ),
     "select": pa.schema([("id", pa.string()), ("kept", pa.bool_()), ("reason", pa.string())]),
-    "train": pa.schema(
-        [
-            ("prompt", _MESSAGES),
-            ("completion", _MESSAGES),
-            ("prefix", pa.string()),
-            ("weight", pa.float64()),
-            ("token_ids", pa.list_(pa.int32())),
-            ("problem_id", pa.string()),
-            ("parents", _STRINGS),
-        ]
-    ),
-    "train-text": pa.schema(
-        [
-            ("prompt", pa.string()),
-            ("completion", pa.string()),
-            ("prefix", pa.string()),
-            ("weight", pa.float64()),
-            ("token_ids", pa.list_(pa.int32())),
-            ("problem_id", pa.string()),
-            ("parents", _STRINGS),
-        ]
-    ),
 }
-"""The columns of each kind of stage; ``train-text`` where every prompt is plain text."""
+"""The columns of each kind of stage; those of train stages are in `docendo.runs.training_rows`."""
 
 
 class RowsWriter:
     """Write rows (lists of values in the schema's order) to Parquet in blocks, and digest their values."""
 
-    def __init__(self, columns: str, path: Path) -> None:
-        self._schema = SCHEMAS[columns]
+    def __init__(self, schema: Any, path: Path) -> None:
+        self._schema = schema
         self._path = path
         self._state = hashlib.blake2b(digest_size=16)
         self._pending: list[Sequence[Any]] = []

@@ -7,30 +7,27 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from docendo.core.errors import NothingToLearn, SettingError, StageError
-from docendo.core.losses import Loss, Optimizer
+from docendo.core.errors import SettingError, StageError
+from docendo.core.losses import REFERENCE_TOKENS, Loss, Optimizer
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Format, TrainedEpoch, TrainingStep
-from docendo.core.records import Checkpoint, Example, Label, Model, Problem, Sample, Source
+from docendo.core.records import Checkpoint, Example, Model, Source
 from docendo.core.seeds import digest_of
 from docendo.core.table import Table, Unknown
+from docendo.runs.contamination import cleaned
 from docendo.runs.plan import PlannedStage
 from docendo.runs.stages import Cost, Place, sealed_record, storage_faults
-from docendo.runs.stored import RowsWriter, Selected
+from docendo.runs.stored import Selected, WithLogprobs
+from docendo.runs.training_rows import as_example, write_rows
 from docendo.runs.workspace import Sealed, StageKey, Workspace, write_durably
-from docendo.selectors.learnable import Learnable
-from docendo.selectors.overlap import GRAM, Overlap
 
 if TYPE_CHECKING:
     from docendo.runs.run import Run
-
-EVALUATION_SPLITS = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +40,7 @@ class TrainRequest:
     optimizer: Optimizer
     epochs: int
     held_out: Table[Any] | None
+    reference: Model | None
     name: str
 
 
@@ -50,17 +48,11 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     """Do what `Run.train` says."""
     if request.epochs < 1:
         raise SettingError(f"cannot train for {request.epochs} epochs; expected at least 1")
-    start = request.start
+    start, reference = request.start, _reference(request)
     sources = request.rows.sources | start.sources
-    shape = run.format_of(start)
-    examples = request.rows.map(_as_example(shape, start), key=_example_key(shape, start))
-    if run.plan is not None and not (request.rows.is_known and start.checkpoint.is_known):
-        examples = Unknown(
-            request.rows.bound, asked=request.rows.plan_key, sources=sources, stages=request.rows.stages
-        )
-    clean = run.selected(
-        examples, [Learnable(), *_filters(run)], f"{request.name}-contamination", is_own=False
-    )
+    if reference is not None:
+        sources |= reference.sources
+    clean, rows, held_out = _gathered(run, request, reference, sources)
     asked = {
         "version": 1,
         "start": start.checkpoint.digest,
@@ -69,21 +61,13 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
         "epochs": request.epochs,
         "seed": run.seed,
     }
-    if not clean.is_known:
+    if reference is not None:
+        asked["reference"] = _digest_of_reference(rows) if rows.is_known else rows.plan_key
+    if not (rows.is_known and (held_out is None or held_out.is_known)):
         key = StageKey("train", {**asked, "rows": clean.plan_key})
-        run.unknown(key, request.name, clean.bound, sources, request.rows)
+        run.unknown(key, request.name, clean.bound, sources, rows)
         return _unknown(key, request, sources)
     assert isinstance(clean, Selected)
-    dropped, learned = dict(clean.reasons()), _found_but_learned(run, clean, request.name)
-    checked = {"stage": run.label(request.name), "rows": len(examples), "dropped": dropped}
-    run.contamination.append({**checked, "found_but_learned": learned})
-    if len(clean) == 0:
-        raise NothingToLearn(
-            f"{run.label(request.name)}: no row is left to learn from", hint=_why_none(dropped)
-        )
-    held_out = None
-    if request.held_out is not None:
-        held_out = request.held_out.map(_as_example(shape, start), key=_example_key(shape, start))
     trainer = run.trainer()
     key = StageKey(
         "train",
@@ -100,11 +84,11 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
         planned = PlannedStage(run.label(request.name), "train", len(clean), True, found is not None)
         run.plan.note(planned, key.name)
         return _unknown(key, request, sources) if found is None else _model(run, request, sources, found)
-    place = Place(run.name, run.label(request.name), sorted(clean.stages), sorted(s.value for s in sources))
+    place = Place(run.name, run.label(request.name), sorted(rows.stages), sorted(s.value for s in sources))
 
     def train(work: Path) -> dict[str, Any]:
         run.be_there(start.checkpoint)
-        return _trained(run, key, request, clean, held_out, work, place)
+        return _trained(run, key, request, rows, held_out, work, place)
 
     found = run.workspace.sealed(key.name)
     reused = found is not None
@@ -122,30 +106,51 @@ def train_stage(run: Run, request: TrainRequest) -> Model:
     return _model(run, request, sources, found)
 
 
-def _as_example(shape: Format, start: Model) -> Callable[..., Example]:
-    """Return what makes an Example of a Sample, of a Problem and its Label, or of an Example."""
-
-    def example(row: Sample | Problem | Example, label: Label | None = None) -> Example:
-        if isinstance(row, Example):
-            return row
-        if isinstance(row, Sample):
-            shared = row.tokenizer == start.checkpoint.tokenizer
-            return Example(
-                row.prompt.messages,
-                completion=row.text,
-                token_ids=row.token_ids if shared else (),
-                problem_id=row.problem.id,
-                parents=(row.id,),
-                is_ended=row.finish == "stop",
-            )
-        if label is None:
-            raise TypeError("a Problem can be learned from only with its Label: join the labels first")
-        prompt = shape.prompt(row, start.context)
-        return Example(
-            prompt.messages, completion=shape.target(label.solution, label.answer), problem_id=row.id
+def _gathered(
+    run: Run, request: TrainRequest, reference: Model | None, sources: frozenset[Source]
+) -> tuple[Table[Example], Table[Any], Table[Any] | None]:
+    """Return the rows that are left to learn from, the same beside their reference, and the held-out ones."""
+    start = request.start
+    shape = run.format_of(start)
+    to_example, key = as_example(request.loss, shape, start), _example_key(shape, start)
+    examples = request.rows.map(to_example, key=key)
+    if run.plan is not None and not (request.rows.is_known and start.checkpoint.is_known):
+        examples = Unknown(
+            request.rows.bound, asked=request.rows.plan_key, sources=sources, stages=request.rows.stages
         )
+    clean = cleaned(run, examples, request.name)
+    held_out = None if request.held_out is None else request.held_out.map(to_example, key=key)
+    if reference is None:
+        return clean, clean, held_out
+    by_token = REFERENCE_TOKENS in request.loss.reads.reference
+    beside = run.logprobs(reference, clean, by_token=by_token, name=f"{request.name}-reference")
+    if held_out is not None:
+        name = f"{request.name}-held-out-reference"
+        held_out = run.logprobs(reference, held_out, by_token=by_token, name=name)
+    return clean, beside, held_out
 
-    return example
+
+def _reference(request: TrainRequest) -> Model | None:
+    """Return the Model whose log-probabilities the loss needs; None where it needs none."""
+    if not request.loss.reads.reference:
+        if request.reference is not None:
+            raise SettingError(
+                f"loss {request.loss.name} has no reference", hint="leave `reference` out of `run.train`"
+            )
+        return None
+    reference = request.reference or request.start
+    if reference.checkpoint.tokenizer != request.start.checkpoint.tokenizer:
+        raise SettingError(
+            f"the reference {reference.checkpoint.name} has another tokenizer than the model that is trained",
+            hint="a reference gives log-probabilities of the very tokens that are learned",
+        )
+    return reference
+
+
+def _digest_of_reference(rows: Table[Any]) -> str:
+    """Return what came out of the logprobs stage: how its rows were come by trains nothing anew."""
+    assert isinstance(rows, WithLogprobs)
+    return rows.sealed.digest
 
 
 def _example_key(shape: Format, start: Model) -> Any:
@@ -153,64 +158,19 @@ def _example_key(shape: Format, start: Model) -> Any:
     return ["example", identity_of(shape), identity_of(start.context), start.checkpoint.tokenizer]
 
 
-def _filters(run: Run) -> list[Overlap]:
-    """Return what drops contaminated rows, as the settings say."""
-    match run.settings.contamination:
-        case "drop":
-            return [_overlap(run, GRAM)]
-        case "exact":
-            return [_overlap(run, 0)]
-        case "report":
-            return []
-
-
-def _found_but_learned(run: Run, clean: Selected, name: str) -> dict[str, int]:
-    """Count what the check finds among rows that are learned from all the same, by reason."""
-    if run.settings.contamination == "drop" or not len(clean):
-        return {}
-    found = run.selected(clean, [_overlap(run, GRAM)], f"{name}-overlap", is_own=False)
-    if not isinstance(found, Selected):
-        return {}
-    if counts := dict(found.reasons()):
-        told = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
-        run.note(f"{run.label(name)} learned from rows that the contamination check found: {told}")
-    return counts
-
-
-def _why_none(dropped: Mapping[str, int]) -> str:
-    shared = sum(count for reason, count in dropped.items() if reason.startswith(f"{GRAM}-gram"))
-    if shared:
-        return (
-            f"{shared:,} rows share {GRAM} words in a row with an evaluation question; "
-            "where that is the problems' template, learn them with --contamination exact"
-        )
-    return "nothing was kept; draw more samples, raise the temperature, or start from a better model"
-
-
-def _overlap(run: Run, size: int) -> Overlap:
-    splits = [split for split in EVALUATION_SPLITS if split in run.task.splits]
-    return _against(tuple((name, tuple(one.question for one in run.problems(name))) for name in splits), size)
-
-
-@lru_cache(maxsize=4)
-def _against(questions: tuple[tuple[str, tuple[str, ...]], ...], size: int) -> Overlap:
-    """Index the questions once for all rounds and arms."""
-    return Overlap.of(dict(questions), size=size)
-
-
 def _trained(
     run: Run,
     key: StageKey,
     request: TrainRequest,
-    rows: Table[Example],
-    held_out: Table[Example] | None,
+    rows: Table[Any],
+    held_out: Table[Any] | None,
     work: Path,
     place: Place,
 ) -> dict[str, Any]:
     started = time.time()
-    count, digest = _write_rows(rows, work / "rows.parquet")
+    count, digest = write_rows(rows, request.loss.reads, work / "rows.parquet")
     if held_out is not None:
-        _write_rows(held_out, work / "held_out.parquet")
+        write_rows(held_out, request.loss.reads, work / "held_out.parquet")
     watcher = run.watcher
     final = run.workspace.checkpoints / key.fingerprint
     growing = final.with_name(f"{final.name}.work")
@@ -285,6 +245,7 @@ def _publish(epochs: Sequence[TrainedEpoch], final: Path) -> None:
                 "held_out_loss": epoch.held_out_loss,
                 "rows": epoch.rows,
                 "dropped": dict(epoch.dropped),
+                "measures": dict(epoch.measures),
             }
         )
     files = {
@@ -296,35 +257,6 @@ def _publish(epochs: Sequence[TrainedEpoch], final: Path) -> None:
     record = {"checkpoint": {"digest": digest, "folder": final.name, "files": files}, "epochs": listed}
     write_durably(sealing / "train.json", orjson.dumps(record, option=orjson.OPT_INDENT_2))
     sealing.rename(final)
-
-
-def _write_rows(rows: Table[Example], path: Path) -> tuple[int, str]:
-    is_plain = all(message.role == "text" for row in rows for message in row.prompt)
-    writer = RowsWriter("train-text" if is_plain else "train", path)
-    for row in rows:
-        writer.write(_plain(row) if is_plain else _chat(row))
-    return writer.rows, writer.close()
-
-
-def _plain(row: Example) -> Sequence[Any]:
-    text = "".join(message.content for message in row.prompt)
-    return text, row.completion, "", row.weight, row.token_ids, row.problem_id, row.parents
-
-
-def _chat(row: Example) -> Sequence[Any]:
-    last = row.prompt[-1]
-    prefix = last.content if last.role == "assistant" else ""
-    before = row.prompt[:-1] if prefix else row.prompt
-    whole = (prefix + (row.completion or "")).lstrip()
-    return (
-        [{"role": message.role, "content": message.content} for message in before],
-        [{"role": "assistant", "content": whole}],
-        prefix,
-        row.weight,
-        row.token_ids,
-        row.problem_id,
-        row.parents,
-    )
 
 
 def _remake(

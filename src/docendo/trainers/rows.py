@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 
 from docendo.core.errors import DataError, ModelError
+from docendo.core.losses import Reads, ids_column
 from docendo.core.records import Message
-from docendo.engines.tokenizer import Tokenizer
-from docendo.trainers.objectives import Batch, Objective
+from docendo.engines.tokenizer import Messages, Tokenizer
+from docendo.trainers.batch import Batch
 
 TOO_LONG = "too long"
 WEIGHTLESS = "weight 0"
@@ -63,7 +64,8 @@ class Limits:
 class Rows:
     """Token ids and numbers of training rows, in a few flat arrays.
 
-    Row r has the sequences ``r * texts`` to ``(r + 1) * texts - 1``; sequence s is
+    Row r has the sequences ``r * texts`` to ``(r + 1) * texts - 1``: its texts, or its choices (of a pair,
+    first those after the chosen text). Sequence s is
     ``tokens[bounds[s]:bounds[s + 1]]``, and the tokens from ``prompts[s]`` on are learned.
     """
 
@@ -142,26 +144,29 @@ class Rows:
         return self.sequence(row)[: self.prompts[row * self.texts]]
 
 
-def read_rows(path: Path, objective: Objective, tokenizer: Tokenizer, limits: Limits) -> Rows:
+def read_rows(path: Path, reads: Reads, tokenizer: Tokenizer, limits: Limits) -> Rows:
     """Read, check and tokenise the training rows of a Parquet file.
 
     Columns:
 
     - ``prompt``: a list of ``{role, content}``, or a string, which is put without chat template.
-    - The objective's texts, ``completion`` for most: a list with one assistant message that holds the whole
-      of the model's turn, or a string.
+    - The loss's texts, ``completion`` for most: a list with one assistant message that holds the whole of the
+      model's turn, or a string.
     - ``prefix`` (optional): the part of the model's turn that was given to it: not learned.
     - ``weight`` (optional): multiplies the row's loss. 1 where there is no such column.
     - ``token_ids`` (optional; ``chosen_token_ids`` for a text ``chosen``): ids after the prefix as they were
       sampled, with the end token. Where the list is there and not empty, exactly these are learned; otherwise
       the text is tokenised and ended.
-    - The objective's numbers and per-token numbers.
+    - ``choices``, where the loss reads them: texts, equally many in all rows. They are tokenised as they
+      stand after the prompt, without an end. Where there are texts too, each is the last turn of the prompt:
+      a list with one message of any role, or a string.
+    - The loss's numbers and per-token numbers.
 
     Rows that are longer than the limit, and rows of weight 0, are left out and counted.
 
     Args:
         path: The Parquet file.
-        objective: Says which columns are read.
+        reads: Says which columns are read.
         tokenizer: The tokenizer of the checkpoint that training starts from.
         limits: Its vocabulary and greatest length.
 
@@ -179,29 +184,31 @@ def read_rows(path: Path, objective: Objective, tokenizer: Tokenizer, limits: Li
         ) from error
     with file:
         there = set(file.schema_arrow.names)
-        needed = ("prompt", *objective.texts, *objective.numbers, *objective.per_token)
+        needed = ["prompt", *reads.texts, *reads.numbers, *reads.per_token]
+        if reads.choices:
+            needed.append("choices")
         if missing := [name for name in needed if name not in there]:
             raise DataError(
                 f"training rows {path.name} have no column {', '.join(missing)}",
                 hint=f"the columns are {', '.join(sorted(there))}",
             )
-        optional = ("prefix", "weight", "problem_id", *(_ids_column(text) for text in objective.texts))
+        optional = ("prefix", "weight", "problem_id", *(ids_column(text) for text in reads.texts))
         columns = [*needed, *(name for name in optional if name in there)]
-        collector = _Collector(objective, tokenizer, limits, path.name)
+        collector = _Collector(reads, tokenizer, limits, path.name)
         for batch in file.iter_batches(batch_size=_READ_ROWS, columns=columns):
             collector.add(batch.to_pylist())
     return collector.rows()
 
 
-def _ids_column(text: str) -> str:
-    return "token_ids" if text == "completion" else f"{text}_token_ids"
+_Sequence = tuple[list[int], list[int]]
+"""Ids that are given, and ids that are learned after them."""
 
 
 class _Collector:
     """Takes rows and grows the arrays."""
 
-    def __init__(self, objective: Objective, tokenizer: Tokenizer, limits: Limits, source: str) -> None:
-        self.objective = objective
+    def __init__(self, reads: Reads, tokenizer: Tokenizer, limits: Limits, source: str) -> None:
+        self.reads = reads
         self.tokenizer = tokenizer
         self.limits = limits
         self.source = source
@@ -210,23 +217,15 @@ class _Collector:
         self.bounds = array("q", [0])
         self.prompts = array("i")
         self.weights = array("d")
-        self.numbers = {name: array("d") for name in objective.numbers}
-        self.per_token = {name: array("d") for name in objective.per_token}
+        self.numbers = {name: array("d") for name in reads.numbers}
+        self.per_token = {name: array("d") for name in reads.per_token}
         self.widths: dict[str, int] = {}
         self.dropped = {TOO_LONG: 0, WEIGHTLESS: 0}
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        prompts = [self._messages(row, place) for place, row in enumerate(rows, start=self.seen)]
-        prompt_ids = self.tokenizer.prompts_ids(prompts)
-        texts = [list(self._completions(rows, prompts, text)) for text in self.objective.texts]
-        for place, (row, before, *after) in enumerate(
-            zip(rows, prompt_ids, *texts, strict=True), start=self.seen
-        ):
-            if not before:
-                raise self._fault(
-                    place, row, "its prompt has no token, so nothing stands before the first one"
-                )
-            self._add(place, row, before, after)
+        sequences = self._choices(rows) if self.reads.choices else self._texts(rows)
+        for place, (row, own) in enumerate(zip(rows, sequences, strict=True), start=self.seen):
+            self._add(place, row, own)
         self.seen += len(rows)
 
     def rows(self) -> Rows:
@@ -243,32 +242,67 @@ class _Collector:
             per_token={
                 name: np.frombuffer(values, dtype=np.float64) for name, values in self.per_token.items()
             },
-            texts=len(self.objective.texts),
+            texts=max(1, len(self.reads.texts)) * self.widths.get("choices", 1),
             pad_id=self.tokenizer.pad_id,
             dropped={reason: count for reason, count in self.dropped.items() if count},
         )
 
-    def _messages(self, row: dict[str, Any], place: int) -> tuple[Message, ...]:
+    def _texts(self, rows: Sequence[dict[str, Any]]) -> Iterator[list[_Sequence]]:
+        """Yield the sequences of rows whose texts follow the prompt: ids as sampled where they are there."""
+        prompts = [self._messages(row, place) for place, row in enumerate(rows, start=self.seen)]
+        learned = [
+            self.tokenizer.learned_ids(
+                [
+                    (prompt, self._said(row, place, text))
+                    for place, (prompt, row) in enumerate(zip(prompts, rows, strict=True), start=self.seen)
+                ],
+                [row.get(ids_column(text)) for row in rows],
+            )
+            for text in self.reads.texts
+        ]
+        given = self.tokenizer.prompts_ids(prompts)
+        for before, *after in zip(given, *learned, strict=True):
+            yield [(before, ids) for ids in after]
+
+    def _choices(self, rows: Sequence[dict[str, Any]]) -> Iterator[list[_Sequence]]:
+        """Yield the sequences of rows with choices: each choice after the prompt, or after each text."""
+        asked: list[tuple[Messages, str]] = []
+        for place, row in enumerate(rows, start=self.seen):
+            choices = row["choices"] or []
+            count = self.widths.setdefault("choices", len(choices))
+            if count < 2 or len(choices) != count or not all(choices):
+                raise self._fault(
+                    place, row, f"its choices are {_short(choices)}; expected {max(count, 2)} texts"
+                )
+            turns = [self._turn(row, place, text) for text in self.reads.texts] or [()]
+            prompt = self._messages(row, place, may_be_empty=bool(self.reads.texts))
+            asked += [((*prompt, *turn), choice) for turn in turns for choice in choices]
+        given = self.tokenizer.prompts_ids([messages for messages, _ in asked])
+        learned = self.tokenizer.continuations_ids(asked)
+        pairs = iter(zip(given, learned, strict=True))
+        count = max(1, len(self.reads.texts)) * self.widths.get("choices", 1)
+        for _ in rows:
+            yield list(itertools.islice(pairs, count))
+
+    def _messages(self, row: dict[str, Any], place: int, *, may_be_empty: bool = False) -> Messages:
         prompt, prefix = row["prompt"], row.get("prefix") or ""
         if isinstance(prompt, str):
             return (Message("text", prompt + prefix),)
-        if not prompt or not all(turn.get("role") and turn.get("content") is not None for turn in prompt):
+        turns: list[dict[str, Any]] = prompt or []
+        is_whole = all(turn.get("role") and turn.get("content") is not None for turn in turns)
+        if not is_whole or not (turns or may_be_empty):
             raise self._fault(place, row, f"its prompt is {_short(prompt)}; expected messages or a text")
-        messages = tuple(Message(turn["role"], turn["content"]) for turn in prompt)
+        messages = tuple(Message(turn["role"], turn["content"]) for turn in turns)
         return (*messages, Message("assistant", prefix)) if prefix else messages
 
-    def _completions(
-        self, rows: Sequence[dict[str, Any]], prompts: Sequence[tuple[Message, ...]], text: str
-    ) -> Iterator[list[int]]:
-        """Yield the ids to be learned of one text of each row: as sampled where they are there."""
-        said = [self._said(row, place, text) for place, row in enumerate(rows, start=self.seen)]
-        sampled = [row.get(_ids_column(text)) for row in rows]
-        spoken = [
-            (prompt, words) for prompt, words, ids in zip(prompts, said, sampled, strict=True) if not ids
-        ]
-        made = iter(self.tokenizer.completions_ids(spoken))
-        for ids in sampled:
-            yield ids or next(made)
+    def _turn(self, row: dict[str, Any], place: int, text: str) -> Messages:
+        """Return the last turn of a prompt that choices follow."""
+        value = row[text]
+        if isinstance(value, str) and value:
+            return (Message("text", value),)
+        if isinstance(value, list) and len(value) == 1 and value[0].get("role") and value[0].get("content"):
+            return (Message(value[0]["role"], value[0]["content"]),)
+        raise self._fault(place, row, f"its {text} is {_short(value)}; expected one message, or a text")
 
     def _said(self, row: dict[str, Any], place: int, text: str) -> str:
         """Return what the model is to say after the prefix."""
@@ -287,47 +321,51 @@ class _Collector:
             raise self._fault(place, row, f"its {text} is empty" + (" after the prefix" if prefix else ""))
         return value[len(prefix) :]
 
-    def _add(self, place: int, row: dict[str, Any], before: list[int], after: list[list[int]]) -> None:
+    def _add(self, place: int, row: dict[str, Any], sequences: list[_Sequence]) -> None:
         weight = row.get("weight", 1.0)
         if weight is None or not math.isfinite(weight) or weight < 0:
             raise self._fault(place, row, f"its weight is {weight}; expected a finite number of at least 0")
-        for text, ids in zip(self.objective.texts, after, strict=True):
-            if ids[-1] not in self.tokenizer.end_ids:
-                raise self._fault(
-                    place,
-                    row,
-                    f"its {text} ends with token {ids[-1]}, which is not an end token "
-                    f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}): it would not teach to stop",
-                    hint="drop samples that did not finish with 'stop'",
-                )
-            low, high = min(ids), max(ids)
-            if low < 0 or high >= self.limits.vocabulary:
-                raise self._fault(
-                    place,
-                    row,
-                    f"its {text} has token id {low if low < 0 else high}; the model's vocabulary is "
-                    f"0 to {self.limits.vocabulary - 1}",
-                    hint="were the samples drawn from a model with another tokenizer?",
-                )
-        numbers = {name: self._numbers(place, row, name) for name in self.objective.numbers}
-        per_token = {
-            name: self._per_token(place, row, name, len(after[0])) for name in self.objective.per_token
-        }
+        for number, (before, ids) in enumerate(sequences):
+            text = self.reads.texts[number] if not self.reads.choices else "choices"
+            self._check(place, row, text, before, ids)
         if weight == 0:
             self.dropped[WEIGHTLESS] += 1
             return
-        if len(before) + max(map(len, after)) > self.limits.length:
+        if max(len(before) + len(ids) for before, ids in sequences) > self.limits.length:
             self.dropped[TOO_LONG] += 1
             return
-        for ids in after:
+        for name in self.reads.numbers:
+            self.numbers[name].extend(self._numbers(place, row, name))
+        for name in self.reads.per_token:
+            self.per_token[name].extend(self._per_token(place, row, name, len(sequences[0][1])))
+        for before, ids in sequences:
             self.tokens.extend(itertools.chain(before, ids))
             self.bounds.append(len(self.tokens))
             self.prompts.append(len(before))
         self.weights.append(weight)
-        for name, values in numbers.items():
-            self.numbers[name].extend(values)
-        for name, values in per_token.items():
-            self.per_token[name].extend(values)
+
+    def _check(self, place: int, row: dict[str, Any], text: str, before: list[int], ids: list[int]) -> None:
+        if not before:
+            raise self._fault(place, row, "its prompt has no token, so nothing stands before the first one")
+        if text != "choices" and ids[-1] not in self.tokenizer.end_ids:
+            raise self._fault(
+                place,
+                row,
+                f"its {text} ends with token {ids[-1]}, which is not an end token "
+                f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}): it would not teach to stop",
+                hint="drop samples that did not finish with 'stop'",
+            )
+        if not ids:
+            raise self._fault(place, row, "one of its choices has no token")
+        low, high = min(ids), max(ids)
+        if low < 0 or high >= self.limits.vocabulary:
+            raise self._fault(
+                place,
+                row,
+                f"its {text} has token id {low if low < 0 else high}; the model's vocabulary is "
+                f"0 to {self.limits.vocabulary - 1}",
+                hint="were the samples drawn from a model with another tokenizer?",
+            )
 
     def _numbers(self, place: int, row: dict[str, Any], name: str) -> list[float]:
         values = row[name] if isinstance(row[name], list) else [row[name]]
@@ -335,6 +373,12 @@ class _Collector:
         if len(values) != width or not all(value is not None and math.isfinite(value) for value in values):
             raise self._fault(
                 place, row, f"its {name} is {_short(row[name])}; expected finite numbers, {width} of them"
+            )
+        if name == "probabilities" and (
+            width != self.widths.get("choices", width) or min(values) < 0 or abs(sum(values) - 1) > 1e-6
+        ):
+            raise self._fault(
+                place, row, f"its probabilities are {_short(values)}; expected one a choice, with sum 1"
             )
         return values
 

@@ -20,7 +20,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,10 @@ class Sums:
     """Of the epoch's loss."""
     denominator: float = 0.0
     epoch_tokens: int = 0
+    weight: float = 0.0
+    """Sum of the weights of the epoch's rows."""
+    measures: dict[str, float] = field(default_factory=dict[str, float])
+    """What the loss reports beside itself: sums over the epoch's rows, by weight."""
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:

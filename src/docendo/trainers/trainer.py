@@ -3,6 +3,7 @@
     for each epoch                                             `schedule.batches`: rows by length, seeded
         for each batch
             rate = `schedule.learning_rate` of the step
+            where the loss has a statistic over the batch: survey all micro-batches, settle it
             total = sum of the objective's denominators over micro-batches and processes
             for each micro-batch: differentiate numerator / total
             refuse what is not finite, clip, step
@@ -23,8 +24,8 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from docendo.trainers.batch import Batch
+    from docendo.trainers.objectives import Computed, Whole
     from docendo.trainers.rows import Rows
 
 logger = logging.getLogger(__name__)
@@ -159,6 +162,23 @@ class AccelerateTrainer:
             yield trained
 
 
+@dataclass(slots=True)
+class Totals:
+    """What the micro-batches of a step come to in this process."""
+
+    numerator: float = 0.0
+    measures: dict[str, float] = field(default_factory=dict[str, float])
+    weight: float = 0.0
+
+    def add(self, computed: Computed, batch: Batch) -> None:
+        """Add a micro-batch; measures count by the weight of their rows."""
+        self.numerator += computed.numerator.item()
+        self.weight += float(batch.weights.double().sum())
+        for name, values in computed.measures.items():
+            value = float((values.double() * batch.weights.double()).sum())
+            self.measures[name] = self.measures.get(name, 0.0) + value
+
+
 class _Training:
     """One call of `AccelerateTrainer.train`: model, optimizer and rows in memory."""
 
@@ -187,12 +207,12 @@ class _Training:
         self.objective = objective_of(loss)
         tokenizer = Tokenizer.load(start)
         limits = Limits.of(start, tokenizer, optimizer.max_length)
-        self.rows = read_rows(rows, self.objective, tokenizer, limits)
+        self.rows = read_rows(rows, loss.reads, tokenizer, limits)
         if not len(self.rows):
             raise NothingToLearn(
                 f"no training row is left of {rows.name}: {_counted(self.rows.dropped) or 'it is empty'}"
             )
-        self.held_out = None if held_out is None else read_rows(held_out, self.objective, tokenizer, limits)
+        self.held_out = None if held_out is None else read_rows(held_out, loss.reads, tokenizer, limits)
         if self.held_out is not None and not len(self.held_out):
             raise NothingToLearn(f"no held-out row is left of {held_out}")
         if self.rows.dropped:
@@ -309,15 +329,20 @@ class _Training:
             while self.sums.step < epoch * self.steps_per_epoch:
                 self._train_epoch(self.sums.step // self.steps_per_epoch + 1)
             self._save()
+            held_out, apart = (None, {}) if self.held_out is None else self._measured(self.held_out)
             trained = TrainedEpoch(
                 epoch=epoch,
                 folder=self.folder / f"epoch-{epoch}",
                 steps=self.steps_per_epoch,
                 learned_tokens=self.sums.epoch_tokens,
                 train_loss=self.sums.numerator / self.sums.denominator,
-                held_out_loss=None if self.held_out is None else self._mean_loss(self.held_out),
+                held_out_loss=held_out,
                 rows=len(self.rows),
                 dropped=dict(self.rows.dropped),
+                measures={
+                    **{name: value / self.sums.weight for name, value in self.sums.measures.items()},
+                    **{f"held_out_{name}": value for name, value in apart.items()},
+                },
             )
             self._export(trained)
         return trained
@@ -347,7 +372,7 @@ class _Training:
         """Make one optimizer step on a batch of rows; return its loss."""
         import torch
 
-        from docendo.trainers.objectives import Progress
+        from docendo.trainers.batch import Progress
         from docendo.trainers.schedule import learning_rate
 
         accelerator, steps = self.accelerator, self.epochs * self.steps_per_epoch
@@ -357,22 +382,19 @@ class _Training:
         # Dropout's numbers are a function of the step, so there is no state of a generator to be saved.
         torch.manual_seed(derived_seed("dropout", self.seed, self.sums.step, accelerator.process_index))
         progress = Progress(self.sums.step, steps)
-        parts = [self.rows.batch(part) for part in self._micro_batches(rows[self._share])]
-        if not parts:  # fewer rows than processes: still take part when gradients are summed
-            parts = [self.rows.batch(rows[:1]).without_weight()]
+        parts = self._settled(self._parts(self.rows, rows))
         total = self._summed(sum(self.objective.denominator(self.loss, part) for part in parts))
-        numerator = 0.0
+        found = Totals()
         for place, part in enumerate(parts):
             last = place == len(parts) - 1
+            batch = part.to(accelerator.device)
             with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
                 with self._autocast():
-                    value = self.objective.numerator(
-                        self.loss, self.model, part.to(accelerator.device), progress
-                    )
+                    computed = self.objective.numerator(self.loss, self.model, batch, progress)
                 # Gradients of processes are averaged; what is wanted is their sum.
-                accelerator.backward(value * (accelerator.num_processes / total))
-            numerator += value.item()
-        numerator = self._summed(numerator)
+                accelerator.backward(computed.numerator * (accelerator.num_processes / total))
+            found.add(computed, batch)
+        numerator, measures, weight = self._over_processes(found)
         gradients = [value.grad for value in self.trained.values() if value.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if not (math.isfinite(numerator) and math.isfinite(norm.item())):
@@ -390,16 +412,59 @@ class _Training:
         self.sums.epoch_tokens += tokens
         self.sums.numerator += numerator
         self.sums.denominator += total
+        self.sums.weight += weight
+        for name, value in measures.items():
+            self.sums.measures[name] = self.sums.measures.get(name, 0.0) + value
         return numerator / total
 
-    @property
-    def _share(self) -> slice:
-        """Which rows of a batch are this process's."""
-        return slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-
-    def _micro_batches(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    def _parts(self, rows: Rows, chosen: NDArray[np.int64]) -> list[Batch]:
+        """Return this process's share of some rows as micro-batches."""
+        mine = chosen[self.accelerator.process_index :: self.accelerator.num_processes]
+        if not len(mine):  # fewer rows than processes: still take part when gradients are summed
+            return [rows.batch(chosen[:1]).without_weight()]
         size = self.settings.micro_batch_rows or self.settings.batch_rows
-        return [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+        return [rows.batch(mine[begin : begin + size]) for begin in range(0, len(mine), size)]
+
+    def _settled(self, parts: Sequence[Batch]) -> Sequence[Batch]:
+        """Give micro-batches what their loss finds over all of them, and over those of all processes."""
+        whole = self.objective.whole
+        if whole is None or (len(parts) == 1 and self.accelerator.num_processes == 1):
+            return parts
+        import torch
+
+        with torch.no_grad(), self._autocast():
+            surveyed = [self._surveyed(whole, part) for part in parts]
+        sizes = [len(one) for one in surveyed]
+        # A batch without weight stands in for rows that are not there: it is settled, and counts for nothing.
+        is_real = bool(parts[0].weights.any())
+        mine = torch.cat(surveyed).double()
+        everyone, first = self._from_processes(mine if is_real else mine[:0])
+        settled = whole.settle(self.loss, everyone.float())
+        own = (
+            settled[first : first + len(mine)] if is_real else settled.new_zeros(len(mine), settled.shape[1])
+        )
+        return [replace(part, settled=one) for part, one in zip(parts, own.split(sizes), strict=True)]
+
+    def _surveyed(self, whole: Whole, part: Batch) -> Tensor:
+        return whole.survey(self.loss, self.plain, part.to(self.accelerator.device))
+
+    def _from_processes(self, mine: Tensor) -> tuple[Tensor, int]:
+        """Return the rows of a matrix of every process, and where this process's begin."""
+        if self.accelerator.num_processes == 1:
+            return mine, 0
+        import torch
+
+        counts: Any = self.accelerator.gather(torch.tensor([len(mine)], device=mine.device))
+        room = mine.new_zeros(int(counts.max()), mine.shape[1])
+        room[: len(mine)] = mine
+        blocks: Any = self.accelerator.gather(room)
+        kept = [block[:count] for block, count in zip(blocks.split(len(room)), counts.tolist(), strict=True)]
+        return torch.cat(kept), int(counts[: self.accelerator.process_index].sum())
+
+    def _over_processes(self, found: Totals) -> tuple[float, dict[str, float], float]:
+        """Return numerator, measures and weight, summed over all processes."""
+        measures = {name: self._summed(value) for name, value in found.measures.items()}
+        return self._summed(found.numerator), measures, self._summed(found.weight)
 
     def _summed(self, value: float) -> float:
         """Return the sum of a number over all processes."""
@@ -418,25 +483,26 @@ class _Training:
             return contextlib.nullcontext()
         return torch.autocast(self.accelerator.device.type, dtype=torch.bfloat16)
 
-    def _mean_loss(self, rows: Rows) -> float:
-        """Return the mean loss of rows that are not learned from."""
+    def _measured(self, rows: Rows) -> tuple[float, dict[str, float]]:
+        """Return the mean loss and the measures of rows that are not learned from."""
         import numpy as np
         import torch
 
-        from docendo.trainers.objectives import Progress
+        from docendo.trainers.batch import Progress
 
         order = np.argsort(rows.lengths, kind="stable")
         progress = Progress(self.sums.step, self.epochs * self.steps_per_epoch)
-        numerator = denominator = 0.0
+        found, denominator = Totals(), 0.0
         self.plain.eval()
         with torch.no_grad(), self._autocast():
-            for part in self._micro_batches(order[self._share]):
-                batch = rows.batch(part)
+            for batch in self._settled(self._parts(rows, order)):
                 denominator += self.objective.denominator(self.loss, batch)
-                batch = batch.to(self.accelerator.device)
-                numerator += self.objective.numerator(self.loss, self.plain, batch, progress).item()
+                there = batch.to(self.accelerator.device)
+                found.add(self.objective.numerator(self.loss, self.plain, there, progress), there)
         self.plain.train()
-        return self._summed(numerator) / self._summed(denominator)
+        numerator, measures, weight = self._over_processes(found)
+        means = {name: value / weight for name, value in measures.items()}
+        return numerator / self._summed(denominator), means
 
     def _save(self) -> None:
         """Save the step."""
