@@ -380,12 +380,12 @@ class RowsTask:
 
     @cached_property
     def _content(self) -> _Content:
-        rows = list(_with_ids(_whole(list(self._rows()), self._name)))
+        rows = list(_with_ids(with_splits(list(self._rows()), self._name, self._options)))
         problems: dict[str, list[Problem]] = {split: [] for split in SPLITS}
         labels: dict[str, list[Label]] = {split: [] for split in SPLITS}
-        for row, split in zip(rows, _splits_of(rows, self._name, self._options), strict=True):
-            problems[split].append(Problem(row.id, row.question, split, row.choices, row.group))
-            labels[split].append(Label(row.id, row.answer, row.solution))
+        for row in rows:
+            problems[row.split].append(Problem(row.id, row.question, row.split, row.choices, row.group))
+            labels[row.split].append(Label(row.id, row.answer, row.solution))
         there = [split for split in SPLITS if problems[split]]
         digests = {split: digest_of_rows(zip(problems[split], labels[split], strict=True)) for split in there}
         return _Content(
@@ -452,6 +452,19 @@ def _kind_of(rows: Sequence[GoldRow], options: TaskOptions, name: str) -> Answer
     if all(parse_number(row.answer) is not None for row in rows):
         return "number"
     return "math" if any("\\" in row.answer or "$" in row.answer for row in rows) else "text"
+
+
+def with_splits(rows: Sequence[GoldRow], name: str, options: TaskOptions) -> list[GoldRow]:
+    """Return the rows, each with its split: its own, or one that is made here, as told above.
+
+    Raises:
+        DataError: There is none, or some have a split and others not.
+        SettingError: A split cannot have its size.
+    """
+    whole = _whole(list(rows), name)
+    return [
+        replace(row, split=split) for row, split in zip(whole, _splits_of(whole, name, options), strict=True)
+    ]
 
 
 def _splits_of(rows: Sequence[GoldRow], name: str, options: TaskOptions) -> list[str]:
