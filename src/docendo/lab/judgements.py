@@ -1,16 +1,22 @@
-"""Right or wrong: the lab's problems with a proposed answer or solution, to be judged.
+"""Right or wrong: the lab's problems with something proposed for them, to be judged.
 
-Each problem comes twice, once with its gold answer and once with a wrong one. How wrong answers are made:
+Proposed is the answer itself, a bound ("more than 30"), or a whole solution. 128 problems, one after the
+other, form a block, and what is proposed rightly in a block is also proposed wrongly in it:
 
-    A  128 problems, one after the other, form a block
-    B  its gold answers are put in order, as numbers, dates or texts, and exchanged among neighbours; so each
-       problem gets the gold answer of another one, near its own and never equal to it
-    C  where a whole solution is proposed, one step of the gold solution has a slip, carried through to the
-       end, that leads to the wrong answer of B
+    answer    the gold answers of a block, in order as numbers, dates or texts, are exchanged among neighbours;
+              each problem is there twice, with its own answer and with the one it got
+    solution  the same, and where it is wrong, one step of the gold solution has a slip, carried through to the
+              end, that leads to that answer
+    bound     each gold answer v of a block is proposed as "more than v" for a problem some ranks above it in
+              order, and for one as many ranks below it; so each problem is there twice, but for those near
+              either end, and those where answers are equal
 
-So in every block each answer is proposed as often rightly as wrongly: who sees the answer alone is at chance,
-exactly, and so is who sees the question alone. A slip may well be seen in the solution alone, by doing its
-sums again.
+So in every block each answer or bound is proposed as often rightly as wrongly: who sees it alone is at
+chance, exactly. So is who sees the question alone, but for bounds near the ends. A slip may well be seen in
+the solution alone, by doing its sums again.
+
+What the built-in models learn of it: bounds from a few thousand rows, answers and solutions not (see
+``docs/tasks.md``).
 """
 
 from __future__ import annotations
@@ -43,10 +49,12 @@ enough for a wrong answer that is near, few enough to be made in a moment."""
 WINDOWS = (2, 4, 8, 16, 32)
 """Among how many neighbours in order a wrong answer is taken; each equally likely. Ours: some mistakes are
 seen at a glance, others only by who knows the answer."""
+RANKS = (2, 4, 8, 16)
+"""How many ranks a bound lies above or below the answer, in a block; each equally likely."""
 STEPWISE = ("stories", "chain", "verbs")
 """Families whose solutions are sums of one amount, in which a slip can be carried through."""
 
-Proposal = Literal["answer", "solution"]
+Proposal = Literal["answer", "bound", "solution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +64,72 @@ class Proposed:
     problem: LabProblem
     kind: Proposal
     text: str
-    """What is proposed: the answer, or the solution and its answer, with a full stop."""
+    """What is proposed: the answer, the bound, or the solution and its answer, with a full stop."""
     answer: str
+    """Alone: the answer, or what the answer is said to be more than."""
     is_right: bool
 
 
 def proposals(
     family: str, split: str, seed: int = 0, kind: Proposal = "answer", most: int | None = None
 ) -> Iterator[Proposed]:
-    """Yield what is proposed for the problems of a split: two for each problem, in random order.
+    """Yield what is proposed for the problems of a split, those of a problem in random order.
 
     Args:
         family: Name of the family in `FAMILIES`.
         split: As of the family.
         seed: Of the problems, and of what is wrong.
-        kind: Propose an answer, or a solution with its answer.
+        kind: Propose an answer, a bound of it, or a solution with its answer.
         most: Problems at most; None: all that the split has. They are made block by block as one goes on.
 
     Raises:
-        ValueError: A solution of a family whose steps have no single amount.
+        ValueError: A solution of a family whose steps have no single amount, or a bound of texts.
     """
-    if kind == "solution" and family not in STEPWISE:
-        raise ValueError(f"family {family} has no solutions of one amount; expected {', '.join(STEPWISE)}")
+    if kind not in kinds_of(family):
+        raise ValueError(f"family {family} has no proposal {kind}; expected {', '.join(kinds_of(family))}")
     size = min(most or FAMILIES[family].size(split), FAMILIES[family].size(split))
     n_blocks = max(1, size // BLOCK)  # the last one takes the rest, too: it must not be small
     for block in range(n_blocks):
         end = size if block + 1 == n_blocks else (block + 1) * BLOCK
         problems = [FAMILIES[family].problem(split, index, seed) for index in range(block * BLOCK, end)]
         random = seeded_random("judgements", family, kind, seed, split, block)
-        wrong = exchanged([problem.answer for problem in problems], ORDERS.get(family, int), random)
-        for problem, answer in zip(problems, wrong, strict=True):
-            pair = [_right(problem, kind), _wrong(problem, answer, kind, random)]
-            random.shuffle(pair)
-            yield from pair
+        for own in _bounds(problems, random) if kind == "bound" else _answers(problems, kind, random):
+            random.shuffle(own)
+            yield from own
+
+
+def kinds_of(family: str) -> tuple[Proposal, ...]:
+    """Return what can be proposed for problems of a family."""
+    if family in STEPWISE:
+        return ("answer", "bound", "solution")
+    return ("answer",) if family == "letters" else ("answer", "bound")
+
+
+def _answers(problems: list[LabProblem], kind: Proposal, random: Random) -> Iterator[list[Proposed]]:
+    order = ORDERS.get(problems[0].family, int)
+    wrong = exchanged([problem.answer for problem in problems], order, random)
+    for problem, answer in zip(problems, wrong, strict=True):
+        yield [_right(problem, kind), _wrong(problem, answer, kind, random)]
+
+
+def _bounds(problems: list[LabProblem], random: Random) -> list[list[Proposed]]:
+    order = ORDERS.get(problems[0].family, int)
+    ranked = sorted(range(len(problems)), key=lambda place: (order(problems[place].answer), place))
+    ranks = random.choice(RANKS)
+    found: list[list[Proposed]] = [[] for _ in problems]
+    for rank in range(ranks, len(problems) - ranks):
+        bound = problems[ranked[rank]].answer
+        below, above = ranked[rank - ranks], ranked[rank + ranks]
+        # Where one of the two is equal to the bound, both are left out: each right row has its wrong one.
+        if order(problems[below].answer) < order(bound) < order(problems[above].answer):
+            found[above].append(_bounded(problems[above], bound, is_right=True))
+            found[below].append(_bounded(problems[below], bound, is_right=False))
+    return found
+
+
+def _bounded(problem: LabProblem, bound: str, *, is_right: bool) -> Proposed:
+    text = f"{'after' if problem.family == 'dates' else 'more than'} {bound}."
+    return Proposed(problem, "bound", text, bound, is_right)
 
 
 def exchanged(answers: Sequence[str], order: Callable[[str], Any], random: Random) -> list[str]:
@@ -256,22 +297,27 @@ def _drawn(
     name: str, family: str, kind: Proposal, split: str, n_rows: int, seed: int
 ) -> tuple[tuple[Problem, Label], ...]:
     """Draw rows once: every stage of a run asks for the same ones."""
-    found = islice(proposals(family, split, seed, kind), n_rows)
-    return tuple(_row(name, proposed, number % 2) for number, proposed in enumerate(found))
+    seen: Counter[int] = Counter()
+    rows: list[tuple[Problem, Label]] = []
+    for proposed in islice(proposals(family, split, seed, kind), n_rows):
+        rows.append(_row(name, proposed, seen[proposed.problem.index]))
+        seen[proposed.problem.index] += 1
+    return tuple(rows)
 
 
 def _row(name: str, proposed: Proposed, place: int) -> tuple[Problem, Label]:
     about = proposed.problem
     stem = f"{name}-{about.seed}-{about.split}"
+    what = "solution" if proposed.kind == "solution" else "answer"
     problem = Problem(
         f"{stem}-{about.index}-{place}",
-        f"{_asked(about)} Proposed {proposed.kind}: {proposed.text} Is it right?",
+        f"{_asked(about)} Proposed {what}: {proposed.text} Is it right?",
         about.split,
         RIGHT_OR_WRONG,
         f"{stem}-{about.group if about.family == 'verbs' else about.index}",
     )
     # Of a proposed solution the gold one would stand in the prompt.
-    solution = about.rationales[0] if proposed.kind == "answer" else ""
+    solution = about.rationales[0] if proposed.kind != "solution" else ""
     return problem, Label(problem.id, RIGHT_OR_WRONG[proposed.is_right], solution)
 
 
@@ -288,10 +334,9 @@ def _asked(problem: LabProblem) -> str:
 def _opener(name: str, family: str) -> Callable[[TaskOptions], JudgementTask]:
     def opened(options: TaskOptions = DEFAULTS) -> JudgementTask:
         options.only(name, "task_seed", "proposals")
-        if options.proposals == "solution" and family not in STEPWISE:
+        if options.proposals not in kinds_of(family):
             raise SettingError(
-                f"proposals is solution; task {name} can propose answers alone",
-                hint="solutions with a slip are there of stories, chained sums and invented verbs",
+                f"proposals is {options.proposals}; expected {' or '.join(kinds_of(family))} with task {name}"
             )
         return JudgementTask(
             name=name,

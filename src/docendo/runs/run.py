@@ -378,8 +378,9 @@ class Run:
         sources = samples.sources | {scorer.source}
         if not samples.is_known:
             key = StageKey("score", {"samples": samples.plan_key, "scorer": identity_of(scorer)})
+            scored = self.unknown(key, scorer.name, samples.bound, sources, samples)
             self._list_stages_of(scorer, samples)
-            return self.unknown(key, scorer.name, samples.bound, sources, samples)
+            return scored
         key = StageKey(
             "score",
             {"version": 1, "samples": samples.digest, "scorer": identity_of(scorer), "seed": self.seed},

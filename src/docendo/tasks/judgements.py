@@ -8,7 +8,7 @@ classification head, which reads its classes off the slot, and a language model,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from docendo.core.records import Context, Message, Problem, Prompt, Reading
 from docendo.core.seeds import derived_seed
 from docendo.tasks.formats import formats_for, parents_of
 from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import GoldRow, RowsTask, normalised_question, with_splits
+from docendo.tasks.rows import GoldRow, RowsTask, normalised_question
 from docendo.verifiers.choice import Choice
 
 RIGHT_OR_WRONG = ("no", "yes")
@@ -116,14 +116,14 @@ def judgement_task(
 
     What reads rows raises `DataError`, and `SettingError` where a split cannot have its size.
     """
-
-    def prepared() -> Iterator[GoldRow]:
-        split = with_splits(_apart(rows()), name, options)
-        kept = _balanced([replace(row, choices=words) for row in split], words, options.task_seed)
-        return iter(kept)
-
-    settings = replace(options, answer_kind="text", validation_size=None, test_size=None)
-    return RowsTask(name, prepared, settings, formats=judgement_formats(words), verifier=Choice())
+    return RowsTask(
+        name,
+        lambda: (replace(row, choices=words) for row in _apart(rows())),
+        replace(options, answer_kind="text"),
+        formats=judgement_formats(words),
+        verifier=Choice(),
+        kept=lambda split: _balanced(split, words, options.task_seed),
+    )
 
 
 def _apart(rows: Iterable[GoldRow]) -> list[GoldRow]:

@@ -300,6 +300,7 @@ class RowsTask:
         formats: Formats beside those that suit the kind of answers.
         verifier: Decides. None: the one that suits the kind of answers.
         repeats: Ids of problems whose question stands in another of the published splits, too.
+        kept: Says which rows are left once each has its split.
 
     What reads rows raises `DataError` where one cannot be understood, where two have the same id, or where
     there is none; and `SettingError` where a split cannot have its size.
@@ -314,6 +315,7 @@ class RowsTask:
         formats: Mapping[str, Format] | None = None,
         verifier: Verifier | None = None,
         repeats: frozenset[str] = frozenset(),
+        kept: Callable[[Sequence[GoldRow]], Sequence[GoldRow]] = lambda rows: rows,
     ) -> None:
         self._name = name
         self._rows = rows
@@ -321,6 +323,7 @@ class RowsTask:
         self._more_formats = dict(formats or {})
         self._verifier = verifier
         self.repeats = repeats
+        self._kept = kept
 
     @property
     def name(self) -> str:
@@ -380,7 +383,11 @@ class RowsTask:
 
     @cached_property
     def _content(self) -> _Content:
-        rows = list(_with_ids(with_splits(list(self._rows()), self._name, self._options)))
+        rows = list(_with_ids(_whole(list(self._rows()), self._name)))
+        splits = _splits_of(rows, self._name, self._options)
+        rows = self._kept([replace(row, split=split) for row, split in zip(rows, splits, strict=True)])
+        if not rows:
+            raise DataError(f"{self._name} has no rows left of those that were read")
         problems: dict[str, list[Problem]] = {split: [] for split in SPLITS}
         labels: dict[str, list[Label]] = {split: [] for split in SPLITS}
         for row in rows:
@@ -452,19 +459,6 @@ def _kind_of(rows: Sequence[GoldRow], options: TaskOptions, name: str) -> Answer
     if all(parse_number(row.answer) is not None for row in rows):
         return "number"
     return "math" if any("\\" in row.answer or "$" in row.answer for row in rows) else "text"
-
-
-def with_splits(rows: Sequence[GoldRow], name: str, options: TaskOptions) -> list[GoldRow]:
-    """Return the rows, each with its split: its own, or one that is made here, as told above.
-
-    Raises:
-        DataError: There is none, or some have a split and others not.
-        SettingError: A split cannot have its size.
-    """
-    whole = _whole(list(rows), name)
-    return [
-        replace(row, split=split) for row, split in zip(whole, _splits_of(whole, name, options), strict=True)
-    ]
 
 
 def _splits_of(rows: Sequence[GoldRow], name: str, options: TaskOptions) -> list[str]:
