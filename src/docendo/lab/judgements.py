@@ -3,10 +3,10 @@
 Proposed is the answer itself, a bound ("more than 30"), or a whole solution. 128 problems, one after the
 other, form a block, and what is proposed rightly in a block is also proposed wrongly in it:
 
-    answer    the gold answers of a block, in order as numbers, dates or texts, are exchanged among neighbours;
-              each problem is there twice, with its own answer and with the one it got
-    solution  the same, and where it is wrong, one step of the gold solution has a slip, carried through to the
-              end, that leads to that answer
+    answer    the gold answers of a block, in order as numbers, dates or texts, are exchanged among
+              neighbours; each problem is there twice, with its own answer and with the one it got
+    solution  the same, and where it is wrong, one step of the gold solution has a slip, carried through to
+              the end, that leads to that answer
     bound     each gold answer v of a block is proposed as "more than v" for a problem some ranks above it in
               order, and for one as many ranks below it; so each problem is there twice, but for those near
               either end, and those where answers are equal

@@ -8,7 +8,7 @@ right candidates as wrong ones of each question). Both belong together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from docendo.core.errors import DataError
 from docendo.core.seeds import derived_rng, digest_of
@@ -73,11 +73,10 @@ def _judged(row: PublishedRow, asked: GoldRow, seed: int) -> Iterator[GoldRow]:
 
 def _flat(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a row of ARC's own files, whose question is an object with its choices, as others have it."""
-    question = values.get("question")
-    if not isinstance(question, Mapping):
+    if not isinstance(values.get("question"), Mapping):
         return values
-    parts: Mapping[str, Any] = question  # pyright: ignore[reportUnknownVariableType]
-    choices = parts.get("choices") or []
+    parts = cast("Mapping[str, Any]", values["question"])
+    choices = cast("list[Mapping[str, Any]]", parts.get("choices") or [])
     return {
         **values,
         "question": parts.get("stem"),
