@@ -59,7 +59,7 @@ def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
     try:
         auto: Any = AutoModelForSequenceClassification if classes_of(folder) else AutoModelForCausalLM
-        with _without_progress_bar():
+        with without_progress_bar():
             loaded: Any = auto.from_pretrained(
                 str(folder),
                 dtype=dtype,
@@ -80,7 +80,8 @@ def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 @contextlib.contextmanager
-def _without_progress_bar() -> Iterator[None]:
+def without_progress_bar() -> Iterator[None]:
+    """Keep transformers from showing how far it is with a file."""
     from transformers.utils import logging
 
     with_bar = logging.is_progress_bar_enabled()
@@ -192,7 +193,7 @@ def export(
 
 def save_weights(model: PreTrainedModel, folder: Path) -> None:
     """Write weights and configuration of a model into a folder that is there."""
-    with _without_progress_bar():
+    with without_progress_bar():
         model.save_pretrained(folder)
     for path in folder.glob("*.safetensors"):  # they come readable by their owner alone, unlike the rest
         path.chmod((folder / "config.json").stat().st_mode)

@@ -7,7 +7,9 @@ what was released differ in its first values; see `with_head`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from docendo.core.errors import ModelError, SettingError
 from docendo.core.records import Message
 from docendo.engines.checkpoints import classes_of, read_config
 from docendo.engines.tokenizer import Tokenizer
-from docendo.trainers.export import copy_companions, load_model, save_weights
+from docendo.trainers.export import copy_companions, load_model, save_weights, without_progress_bar
 from docendo.trainers.state import remove, settle
 
 if TYPE_CHECKING:
@@ -148,15 +150,16 @@ def _classifier(start: Path, classes: int) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-            str(start),
-            num_labels=classes,
-            dtype="auto",
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with without_progress_bar(), _without_report():
+            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+                str(start),
+                num_labels=classes,
+                dtype="auto",
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError) as error:
         kind = read_config(start).get("model_type")
         raise ModelError(f"transformers cannot make a classifier of {start} ({kind}): {error}") from error
@@ -164,6 +167,19 @@ def _classifier(start: Path, classes: int) -> PreTrainedModel:
     if missing := sorted(set(found["missing_keys"]) - {"score.weight"}):
         raise ModelError(f"the weights in {start} lack {len(missing)} tensors, first {missing[0]}")
     return model
+
+
+@contextlib.contextmanager
+def _without_report() -> Iterator[None]:
+    """Keep transformers from warning that the head is missing: that is what is wanted here."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _card(classes: int, init: Zeros | FromWords) -> str:
