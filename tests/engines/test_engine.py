@@ -347,6 +347,80 @@ def test_a_classification_head_gives_the_classes(engine: TransformersEngine, tmp
         engine.sample(checkpoint, chunks, WARM)
 
 
+def plain_logits(folder: Path, ids: list[int]) -> list[float]:
+    """What transformers gives for one text alone, without padding and without a mask."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    model: Any = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model.config.get_text_config().pad_token_id = -1
+    with torch.inference_mode():
+        return model(torch.tensor([ids])).logits[0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_head_is_read_off_the_last_token_whatever_its_id_and_its_neighbours(
+    engine: TransformersEngine, tmp_path: Path, kind: str
+) -> None:
+    import math
+
+    tokenizer_pad = 2
+    folder = write_model(tmp_path, kind, head="classes", num_labels=2, pad_token_id=tokenizer_pad)
+    checkpoint, tokenizer = open_checkpoint(folder), Tokenizer.load(folder)
+    messages = requests_of(1)[0].messages
+    # Texts that end with, or consist of, ids that pad elsewhere: 0, and the config's padding id.
+    texts = [(5, 0, 7, 9), (5, 0), (0,), (7, tokenizer_pad), (9,) * 40, (5, 0, 7, 9)]
+    requests = [Request(place, messages, (), None, (ids,)) for place, ids in enumerate(texts)]
+    together = rows_of(engine.logprobs(checkpoint, [Chunk("0", tuple(requests))]))
+    alone = rows_of(engine.logprobs(checkpoint, [Chunk(str(one.position), (one,)) for one in requests]))
+    for place, ids in enumerate(texts):
+        logits = plain_logits(folder, [*tokenizer.prompt_ids(messages), *ids])
+        total = math.log(sum(map(math.exp, logits)))
+        wanted = [logit - total for logit in logits]
+        assert together[place].values == pytest.approx(wanted, abs=1e-5)
+        assert alone[place].values == pytest.approx(wanted, abs=1e-5)
+        assert sum(map(math.exp, together[place].values)) == pytest.approx(1)
+    assert together[0] == together[5]
+
+
+def test_a_head_reads_a_begun_turn_as_begun_and_a_given_one_as_finished(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
+    folder = write_model(tmp_path, head="classes", num_labels=2)
+    checkpoint, tokenizer = open_checkpoint(folder), Tokenizer.load(folder)
+    asked = Message("user", "What is 2 + 2?")
+    begun = (asked, Message("assistant", "The answer is"))
+    requests = (Request(0, begun), Request(1, (asked,), (), ("The answer is",)))
+    rows = rows_of(engine.logprobs(checkpoint, [Chunk("0", requests)]))
+    ids = tokenizer.prompt_ids(begun)
+    assert ids[-1] != END
+    for place, text in enumerate((ids, [*ids, END])):
+        first, second = plain_logits(folder, text)
+        assert rows[place].values[0] - rows[place].values[1] == pytest.approx(first - second, abs=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"num_labels": 1}, {"num_labels": 2, "problem_type": "regression"}])
+def test_a_head_of_scores_gives_them_as_they_are(
+    engine: TransformersEngine, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    folder = write_model(tmp_path, head="classes", **settings)
+    checkpoint, tokenizer = open_checkpoint(folder), Tokenizer.load(folder)
+    messages = requests_of(1)[0].messages
+    (found,) = rows_of(engine.logprobs(checkpoint, [Chunk("0", (Request(0, messages),))])).values()
+    assert found.values == pytest.approx(plain_logits(folder, tokenizer.prompt_ids(messages)), abs=1e-5)
+    assert found.tokens == (1,) * settings["num_labels"]
+    assert found.by_token is None
+
+
+def test_labels_that_do_not_exclude_each_other_are_refused(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
+    folder = write_model(tmp_path, head="classes", num_labels=2, problem_type="multi_label_classification")
+    chunk = Chunk("0", (Request(0, requests_of(1)[0].messages),))
+    with pytest.raises(ModelError, match="labels that do not exclude each other"):
+        list(engine.logprobs(open_checkpoint(folder), [chunk]))
+
+
 # ---- when things go wrong
 
 

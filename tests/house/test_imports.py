@@ -51,7 +51,17 @@ def test_nothing_heavy_is_loaded_to_show_help(code: str) -> None:
 
 
 def test_metrics_need_the_standard_library_and_numpy_alone() -> None:
-    modules = ["accuracy", "coverage", "drift", "intervals", "majority", "paired", "pass_at_k", "transitions"]
+    modules = [
+        "accuracy",
+        "coverage",
+        "drift",
+        "intervals",
+        "majority",
+        "paired",
+        "pass_at_k",
+        "pgr",
+        "transitions",
+    ]
     code = "\n".join(f"import docendo.metrics.{module}" for module in modules)
     code += "\ndocendo.metrics.paired.compare([[1, 0], [1, 1]], [[0, 0], [1, 0]], n_resamples=10)"
     known = loaded_by("import numpy.random") | {"docendo"}

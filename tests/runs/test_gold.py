@@ -12,6 +12,7 @@ import pytest
 from docendo.core.errors import GoldAccessError
 from docendo.core.records import Label, Model, Outcome, Sample, Score, Source, Verdict
 from docendo.core.table import Table
+from docendo.core.verbs import Verbs
 from docendo.evidence.experiment import experiment
 from docendo.recipes.rest_em import RestEmConfig
 from docendo.runs.ledger import Ledger
@@ -179,7 +180,7 @@ class Length:
     name: str = "length"
     source: Source = Source.NONE
 
-    def scores(self, samples: Table[Sample], run: Run) -> Iterator[Score]:
+    def scores(self, samples: Table[Sample], run: Verbs) -> Iterator[Score]:
         for sample in samples:
             yield Score(float(len(sample.text)), "", self.source)
 

@@ -16,8 +16,8 @@ from docendo.core.parts import identity_of
 from docendo.core.protocols import Selector
 from docendo.core.records import Message, Problem, Prompt, Sample, Score, Source
 from docendo.core.table import Rows, Table
+from docendo.core.verbs import Verbs
 from docendo.runs.evaluation import greedy_of
-from docendo.runs.run import Run
 from docendo.runs.selecting import selection_reasons
 from docendo.selectors.choose import Choose
 from docendo.verifiers.math import Math
@@ -130,7 +130,7 @@ class Digits:
     name: str = "evaluator"
     source: Source = Source.NONE
 
-    def scores(self, samples: Table[Sample], run: Run) -> Iterator[Score]:
+    def scores(self, samples: Table[Sample], run: Verbs) -> Iterator[Score]:
         for place, sample in enumerate(samples):
             yield Score(
                 float(sample.answer) if sample.answer.isdigit() and place % 3 else None, "", self.source

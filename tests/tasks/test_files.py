@@ -178,7 +178,7 @@ def test_rows_are_numbered_by_their_lines(tmp_path: Path) -> None:
             r"cannot be unpacked",
         ),
         ("x.parquet", b"PAR1 it is not", r"x\.parquet is not Parquet"),
-        ("x.tsv", b"a\tb", r"x\.tsv is of no known kind; expected a file that ends in \.jsonl"),
+        ("x.txt", b"a\tb", r"x\.txt is of no known kind; expected a file that ends in \.jsonl"),
     ],
 )
 def test_bad_files_are_told_in_one_clear_line(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
+from docendo.core.parts import IGNORED
+
 
 class Source(StrEnum):
     """Where a judgement's information came from."""
@@ -185,7 +187,9 @@ class Logprobs:
     """Log-probabilities of given continuations of one prompt, in the order they were given.
 
     Sums over the tokens of each continuation, natural logarithm, temperature 1. For a checkpoint with a
-    classification head: the log-softmax over its classes, and ``tokens`` is all ones.
+    classification head: the log-softmax over its classes, and ``tokens`` is all ones. For one with a head of
+    a single label, as reward models have, and for a head of regression: the raw scores, which are no
+    log-probabilities, have any real value, and are greater for what was preferred in its training.
     """
 
     values: tuple[float, ...]
@@ -313,9 +317,9 @@ class Checkpoint:
     """Digest of the base checkpoint that it descends from; its own where it is a base."""
     engine: str = "transformers"
     """The engine that serves it."""
-    name: str = field(default="", compare=False)
+    name: str = field(default="", compare=False, metadata=IGNORED)
     """For people: ``lab/base``, ``round-2/train``."""
-    location: str = field(default="", compare=False)
+    location: str = field(default="", compare=False, metadata=IGNORED)
     """Directory, file, or ``ADDRESS#NAME`` of a served model. Not part of any fingerprint."""
 
     @property

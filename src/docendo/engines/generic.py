@@ -71,6 +71,12 @@ class GenericDecoder:
                 f"{folder} is an encoder-decoder model ({model.config.model_type})",
                 hint="only models that go on with a text are served",
             )
+        if self._has_classes and model.config.problem_type == "multi_label_classification":
+            raise ModelError(
+                f"{folder} has a head of labels that do not exclude each other (problem_type in config.json)",
+                hint="heads of classes, and of scores (one label, or problem_type regression), are served",
+            )
+        self._is_score = model.config.problem_type == "regression" or model.config.num_labels == 1
         self._model = model.to(device).eval()
         self._device = torch.device(device)
         self._takes = set(inspect.signature(model.forward).parameters)
@@ -169,9 +175,11 @@ class GenericDecoder:
 
     @torch.inference_mode()
     def classes(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Return the log-softmax over the head's classes for each text.
+        """Return the log-softmax over the head's classes for each text; of a head of scores the scores.
 
-        Texts of equal length are read together: then nothing is filled up, and models need no padding token.
+        A score is a head's only label, or, where its config says ``regression``, one for each label.
+        Texts of equal length are read together: then nothing is filled up, models need no padding token, and
+        the last token is pooled whatever its id is.
         """
         found: list[list[float]] = [[] for _ in texts]
         by_length: dict[int, list[int]] = {}
@@ -184,7 +192,8 @@ class GenericDecoder:
             for first in range(0, len(places), size):
                 here = places[first : first + size]
                 ids = torch.tensor([list(texts[place]) for place in here], device=self._device)
-                logits = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-                for place, values in zip(here, logits.float().log_softmax(-1).tolist(), strict=True):
+                logits = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float()
+                values_of_texts = logits if self._is_score else logits.log_softmax(-1)
+                for place, values in zip(here, values_of_texts.tolist(), strict=True):
                     found[place] = values
         return found

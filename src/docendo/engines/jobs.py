@@ -67,7 +67,7 @@ class LogprobsJob:
 
 @dataclass(frozen=True, slots=True)
 class ClassesJob:
-    """Give the log-softmax over the classes of a head. Gives a list of floats for each text."""
+    """Give the log-softmax over a head's classes, or its scores. Gives a list of floats for each text."""
 
     weights: Weights
     texts: Sequence[Sequence[int]]

@@ -275,8 +275,9 @@ class TransformersEngine:
 
         Continuations given as text are tokenised as they stand after the prompt, without an end token; give
         ids to have it counted. Where the prompt is empty, or does not fit into the context together with a
-        continuation, ``values`` is empty. A classification head reads the prompt and its first continuation,
-        where there is one, as a finished conversation, and gives its classes.
+        continuation, ``values`` is empty. A classification head reads the prompt as it is sent, up to where
+        the model would go on; with a continuation, the first one as the rest of the model's turn, up to the
+        end token. It gives its classes, or its score, at the last token.
 
         Raises:
             ModelError: The checkpoint cannot be used.
@@ -519,16 +520,13 @@ def _continuation_ids(tokenizer: Tokenizer, request: Request) -> Sequence[Sequen
 
 
 def _classified(tokenizer: Tokenizer, request: Request) -> list[int]:
-    """Return the ids of a conversation as a classifier reads it, its last assistant turn finished."""
-    messages = request.messages
+    """Return the ids of a prompt as a classifier reads it, and of the finished turn where one is given."""
+    prompt = tokenizer.prompt_ids(request.messages)
     if request.continuation_ids:
-        return [*tokenizer.prompt_ids(messages), *request.continuation_ids[0]]
+        return [*prompt, *request.continuation_ids[0]]
     if request.continuations:
-        return tokenizer.prompt_ids(messages) + tokenizer.completion_ids(messages, request.continuations[0])
-    if messages[-1].role != "assistant" or len(messages) == 1:
-        return tokenizer.prompt_ids(messages)
-    before = messages[:-1]
-    return tokenizer.prompt_ids(before) + tokenizer.completion_ids(before, messages[-1].content)
+        return prompt + tokenizer.completion_ids(request.messages, request.continuations[0])
+    return prompt
 
 
 def _completions(

@@ -25,7 +25,7 @@ from docendo.lab.conversation import (
     user,
 )
 from docendo.lab.problems import FAMILIES, LabProblem
-from docendo.lab.problems.steps import OPERATION_WORDS, Step
+from docendo.lab.problems.steps import OPERATION_WORDS, SIGNS, WRITTEN_STEP, Step, written_steps
 from docendo.lab.problems.verbs import GROUP_SIZE, MEANINGS
 
 SHARES: dict[str, float] = {
@@ -52,9 +52,6 @@ DIRECT_SHARE = 0.6
 """Share of worked documents that answer directly."""
 NUMBER_OF_PROBLEMS = (1,) * 16 + (2, 2, 3, 3)
 """How many problems stand in a worked document; each entry is equally likely."""
-
-_STEP = re.compile(r"(\d+) (\+|-|\*|/|plus|minus|times|divided by) (\d+) (=|is|makes) (\d+)")
-_SIGN = {word: sign for sign, word in OPERATION_WORDS.items()} | {sign: sign for sign in OPERATION_WORDS}
 
 
 def documents(
@@ -157,9 +154,7 @@ def spoiled(rationale: str, random: Random, swap: bool) -> tuple[str, str]:
     Returns:
         The rationale with its mistake, and its answer, which differs from the right one.
     """
-    found = [
-        (match, Step(int(match[1]), _SIGN[match[2]], int(match[3]))) for match in _STEP.finditer(rationale)
-    ]
+    found = written_steps(rationale)
     right_answer = found[-1][1].result
     while True:
         faulty = random.randrange(len(found))
@@ -196,7 +191,7 @@ def spoiled(rationale: str, random: Random, swap: bool) -> tuple[str, str]:
 
 
 def _sign_of(text: str) -> str:
-    match = _STEP.search(text)
+    match = WRITTEN_STEP.search(text)
     if match is None:
         raise ValueError(f"no step in {text!r}")
-    return _SIGN[match[2]]
+    return SIGNS[match[2]]

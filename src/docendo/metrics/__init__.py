@@ -10,6 +10,7 @@
 `transitions`           right and wrong before, right and wrong after
 `intervals`             Wilson, Clopper-Pearson, Student and bootstrap intervals
 `paired`                exact McNemar test; one arm against another, over problems and seeds
+`pgr`                   performance gap recovered, with its interval; agreement of student and supervisor
 `drift`                 length, distinct answers, unparsed and unfinished samples, distinct-n
 ======================  ===================================================================================
 

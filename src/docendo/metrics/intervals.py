@@ -12,6 +12,7 @@ from math import exp, floor, fsum, isfinite, lgamma, log, log1p, sqrt
 from statistics import NormalDist, fmean, stdev
 
 import numpy as np
+from numpy.typing import NDArray
 
 _CELLS = 1_000_000
 """Numbers that a bootstrap holds at once. Count."""
@@ -212,46 +213,73 @@ def crossed_bootstrap_interval(
         >>> crossed_bootstrap_interval([[0.0, 1.0] * 50, [1.0, 1.0] * 50])
         Interval(low=0.44, high=1.0, level=0.95)
     """
-    n_seeds, n_problems = len(values_S_P), len(values_S_P[0]) if values_S_P else 0
-    if not n_problems:
-        raise ValueError("an interval of no problems, expected at least one")
-    if len({len(values_P) for values_P in values_S_P}) > 1:
-        raise ValueError(f"seeds with {[len(v) for v in values_S_P]} problems, expected the same problems")
+    means_R = crossed_draws([values_S_P], n_resamples=n_resamples, seed=seed)[:, 0]
+    tail = (1 - _checked(level)) / 2
+    means = sorted(means_R.tolist())
+    return Interval.rounded(percentile(means, tail), percentile(means, 1 - tail), level)
+
+
+def crossed_draws(
+    values_K_S_P: Sequence[Sequence[Sequence[float]]], *, n_resamples: int = 10_000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Draw seeds and problems again, crossed, and give the means of several values on the same draws.
+
+    Args:
+        values_K_S_P: For each of K values, each seed, one finite number for each problem, in one order.
+        n_resamples: Draws. Count, >= 1.
+        seed: Of the draws.
+
+    Returns:
+        Means, shape ``(n_resamples, K)``; rows of no particular order.
+
+    Raises:
+        ValueError: There is no value, seeds have unequal numbers of problems, or a setting is out of range.
+    """
+    shapes = {tuple(len(values_P) for values_P in values_S_P) for values_S_P in values_K_S_P}
+    if len(shapes) != 1 or not (shape := next(iter(shapes))) or not min(shape):
+        raise ValueError("an interval of no problems, expected at least one, as many of each value")
+    if len(set(shape)) > 1:
+        raise ValueError(f"seeds with {list(shape)} problems, expected the same problems")
     if n_resamples < 1:
         raise ValueError(f"n_resamples {n_resamples}, expected a count >= 1")
-    for values_P in values_S_P:
-        _check_finite(values_P)
+    for values_S_P in values_K_S_P:
+        for values_P in values_S_P:
+            _check_finite(values_P)
 
+    n_seeds = len(shape)
     rng = np.random.default_rng(seed)
     draws_R_S: list[list[int]] = rng.integers(n_seeds, size=(n_resamples, n_seeds)).tolist()
-    means: list[float] = []
+    means: list[NDArray[np.float64]] = []
     # Equal draws of seeds share their averages over seeds.
     for drawn, n_draws in sorted(Counter(tuple(sorted(draw)) for draw in draws_R_S).items()):
-        rows = zip(*(values_S_P[s] for s in drawn), strict=True)
-        means += _means_of_draws([fsum(row) / n_seeds for row in rows], n_draws, rng)
-    means.sort()
-    tail = (1 - _checked(level)) / 2
-    return Interval.rounded(_percentile(means, tail), _percentile(means, 1 - tail), level)
+        columns = [
+            [fsum(row) / n_seeds for row in zip(*(values_S_P[s] for s in drawn), strict=True)]
+            for values_S_P in values_K_S_P
+        ]
+        means.append(_means_of_draws(np.asarray(columns).T, n_draws, rng))
+    return np.concatenate(means)
 
 
-def _means_of_draws(values_P: Sequence[float], n_draws: int, rng: np.random.Generator) -> list[float]:
-    """Draw the problems again ``n_draws`` times and give the mean of each draw.
+def _means_of_draws(
+    values_P_K: NDArray[np.float64], n_draws: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw the problems again ``n_draws`` times and give the means of each draw.
 
-    Only how often each value comes is drawn, which is multinomial: right or wrong has three differences,
-    however many problems there are.
+    Only how often each row of values comes is drawn, which is multinomial: right or wrong has three
+    differences, however many problems there are.
     """
-    values_V, counts_V = np.unique(np.asarray(values_P, dtype=np.float64), return_counts=True)
-    n_problems = len(values_P)
-    at_once = max(1, _CELLS // len(values_V))
-    means: list[float] = []
-    while len(means) < n_draws:
-        size = min(at_once, n_draws - len(means))
+    values_V_K, counts_V = np.unique(values_P_K, axis=0, return_counts=True)
+    n_problems = len(values_P_K)
+    at_once = max(1, _CELLS // len(values_V_K))
+    means: list[NDArray[np.float64]] = []
+    for first in range(0, n_draws, at_once):
+        size = min(at_once, n_draws - first)
         drawn_V = rng.multinomial(n_problems, counts_V / n_problems, size=size)
-        means += (drawn_V @ values_V / n_problems).tolist()
-    return means
+        means.append(drawn_V @ values_V_K / n_problems)
+    return np.concatenate(means)
 
 
-def _percentile(rising: Sequence[float], share: float) -> float:
+def percentile(rising: Sequence[float], share: float) -> float:
     """Interpolate between the two order statistics around ``share``."""
     place = share * (len(rising) - 1)
     below = floor(place)

@@ -8,12 +8,13 @@ A recipe sees Tables and Models and nothing of engines, files or devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import orjson
 
-from docendo.core.errors import GoldAccessError, SettingError, StageError
+from docendo.core.errors import GoldAccessError, PlanEnds, SettingError, StageError
 from docendo.core.losses import Loss, Optimizer, supervised
 from docendo.core.parts import identity_of
 from docendo.core.protocols import (
@@ -33,11 +34,11 @@ from docendo.core.records import (
     Problem,
     Prompt,
     Sample,
-    Score,
     Source,
 )
 from docendo.core.seeds import digest_of, digest_of_rows
 from docendo.core.table import Rows, Table, Unknown
+from docendo.core.verbs import Scorer
 from docendo.runs import asking
 from docendo.runs.evaluation import Evaluation, greedy_of
 from docendo.runs.judging import Judgements
@@ -49,29 +50,6 @@ from docendo.runs.stages import EngineWork, Place, engine_stage, written_stage
 from docendo.runs.stored import Read, Scored, Selected, Stored, Verified, WithLogprobs, row_ids
 from docendo.runs.training import TrainRequest, train_stage
 from docendo.runs.workspace import Sealed, StageKey, Workspace
-
-
-class Scorer(Protocol):
-    """Gives each row of a table a number.
-
-    One that asks a model is handed the verbs: its questions are stages like all others.
-    """
-
-    version: ClassVar[int]
-
-    @property
-    def name(self) -> str:
-        """Under which its scores stand on the samples."""
-        ...
-
-    @property
-    def source(self) -> Source:
-        """Where its information comes from."""
-        ...
-
-    def scores(self, samples: Table[Sample], run: Run) -> Iterable[Score]:
-        """Return one Score a row, in order."""
-        ...
 
 
 class Run:
@@ -307,7 +285,9 @@ class Run:
             what: Samples (None: of each one's own text, by its token ids where the tokenizer is the same);
                 Examples (None: of each text that they teach, as it is learned: by its token ids where there
                 are any, which must be the model's, and with the end token; of choices as they follow the
-                prompt); Problems or Prompts with ``continuations``, or of a classification head's classes.
+                prompt); Problems or Prompts with ``continuations``. Of a model with a classification head:
+                Problems or Prompts without continuations, for its classes there; or Samples, behind their own
+                text.
             continuations: The same texts for every row.
             by_token: Keep each token's log-probability.
             name: Label of the stage, and the name of the column on Samples.
@@ -401,7 +381,9 @@ class Run:
         sources = samples.sources | {scorer.source}
         if not samples.is_known:
             key = StageKey("score", {"samples": samples.plan_key, "scorer": identity_of(scorer)})
-            return self.unknown(key, scorer.name, samples.bound, sources, samples)
+            scored = self.unknown(key, scorer.name, samples.bound, sources, samples)
+            self._list_stages_of(scorer, samples)
+            return scored
         key = StageKey(
             "score",
             {"version": 1, "samples": samples.digest, "scorer": identity_of(scorer), "seed": self.seed},
@@ -414,8 +396,14 @@ class Run:
 
         sealed = self._stage(key, scorer.name, samples, len(samples), rows=rows, sources=[scorer.source])
         if sealed is None:
+            self._list_stages_of(scorer, samples)
             return self.unknown(key, scorer.name, len(samples), sources, samples)
         return Scored(samples, sealed, name=scorer.name, source=scorer.source)
+
+    def _list_stages_of(self, scorer: Scorer, samples: Table[Sample]) -> None:
+        """Let a plan see what a scorer would ask for: it is asked for one score, up to rows not there yet."""
+        with suppress(PlanEnds, StopIteration):
+            next(iter(scorer.scores(samples, self)))
 
     # -- keeping ------------------------------------------------------------------------------------------
 

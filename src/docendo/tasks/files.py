@@ -1,4 +1,4 @@
-r"""Tasks from local files: JSON Lines, JSON, CSV and Parquet; all but Parquet also packed with gzip.
+r"""Tasks from local files: JSON Lines, JSON, CSV, TSV and Parquet; all but Parquet also packed with gzip.
 
 One file: its ``split`` column says what is train, validation and test; without one the splits are made (see
 `docendo.tasks.rows`). A folder: its files are named after their splits, ``train.jsonl``, ``dev.csv.gz``,
@@ -23,7 +23,7 @@ from docendo.core.errors import DataError
 from docendo.tasks.options import DEFAULTS, TaskOptions
 from docendo.tasks.rows import SPLIT_NAMES, Columns, GoldRow, Origin, RowsTask
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 """Kinds of files that are read; ``.gz`` may follow all but the last."""
 _SHARD = re.compile(r"-\d+-of-\d+$")
 
@@ -53,8 +53,8 @@ def kind_of(path: Path) -> str:
 def read_rows(path: Path, kind: str | None = None) -> Iterator[Row | BadRow]:
     """Yield the rows of a file one after the other, bad ones as such; blank lines are passed over.
 
-    Rows of JSON Lines and CSV are numbered by their lines, those of other files by themselves, from 1.
-    JSON Lines, CSV and Parquet are streamed; JSON is read as a whole.
+    Rows of JSON Lines, CSV and TSV are numbered by their lines, those of other files by themselves, from 1.
+    All but JSON, which is read as a whole, are streamed. Quotes in a TSV file are signs like any other.
 
     Args:
         path: The file.
@@ -71,7 +71,8 @@ def read_rows(path: Path, kind: str | None = None) -> Iterator[Row | BadRow]:
         raise DataError(f"{path} {what}; expected a file that ends in {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; expected at least one row")
-    reader = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}[kind]
+    readers = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    reader = readers[kind]
     n_rows = 0
     for row in reader(path):
         n_rows += 1
@@ -221,10 +222,26 @@ def _json(path: Path) -> Iterator[Row | BadRow]:
 
 
 def _csv(path: Path) -> Iterator[Row | BadRow]:
+    return _table(path, "excel")
+
+
+def _tsv(path: Path) -> Iterator[Row | BadRow]:
+    return _table(path, _Tsv())
+
+
+class _Tsv(csv.Dialect):
+    """Fields between tabs, as they stand; a line break always ends a row."""
+
+    delimiter = "\t"
+    quoting = csv.QUOTE_NONE
+    lineterminator = "\n"
+
+
+def _table(path: Path, dialect: csv.Dialect | str) -> Iterator[Row | BadRow]:
     with _opened(path) as file:
         # Bytes that are no UTF-8 stay as lone surrogates, so that the row they stand in can be named.
         lines = (line.decode("utf-8", "surrogateescape") for line in _from_first(file, path))
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, dialect, strict=True)
         header: list[str] = []
         while True:
             origin = Origin(path.name, reader.line_num + 1)

@@ -46,6 +46,8 @@ class TaskOptions:
     date-understanding)."""
     keep_exemplars: bool = False
     """Keep test problems that stand in the published few-shot prompts, as the published test sets do."""
+    proposals: Literal["answer", "bound", "solution"] = "answer"
+    """What the lab's judgement tasks have judged: an answer, a bound of it, or a worked solution."""
     equality: Literal["ours", "published"] = "ours"
     """How answers of Fine-tune-CoT's tasks are compared: by our verifiers, or as its released code does."""
 

@@ -300,6 +300,7 @@ class RowsTask:
         formats: Formats beside those that suit the kind of answers.
         verifier: Decides. None: the one that suits the kind of answers.
         repeats: Ids of problems whose question stands in another of the published splits, too.
+        kept: Says which rows are left once each has its split.
 
     What reads rows raises `DataError` where one cannot be understood, where two have the same id, or where
     there is none; and `SettingError` where a split cannot have its size.
@@ -314,6 +315,7 @@ class RowsTask:
         formats: Mapping[str, Format] | None = None,
         verifier: Verifier | None = None,
         repeats: frozenset[str] = frozenset(),
+        kept: Callable[[Sequence[GoldRow]], Sequence[GoldRow]] = lambda rows: rows,
     ) -> None:
         self._name = name
         self._rows = rows
@@ -321,6 +323,7 @@ class RowsTask:
         self._more_formats = dict(formats or {})
         self._verifier = verifier
         self.repeats = repeats
+        self._kept = kept
 
     @property
     def name(self) -> str:
@@ -381,11 +384,15 @@ class RowsTask:
     @cached_property
     def _content(self) -> _Content:
         rows = list(_with_ids(_whole(list(self._rows()), self._name)))
+        splits = _splits_of(rows, self._name, self._options)
+        rows = self._kept([replace(row, split=split) for row, split in zip(rows, splits, strict=True)])
+        if not rows:
+            raise DataError(f"{self._name} has no rows left of those that were read")
         problems: dict[str, list[Problem]] = {split: [] for split in SPLITS}
         labels: dict[str, list[Label]] = {split: [] for split in SPLITS}
-        for row, split in zip(rows, _splits_of(rows, self._name, self._options), strict=True):
-            problems[split].append(Problem(row.id, row.question, split, row.choices, row.group))
-            labels[split].append(Label(row.id, row.answer, row.solution))
+        for row in rows:
+            problems[row.split].append(Problem(row.id, row.question, row.split, row.choices, row.group))
+            labels[row.split].append(Label(row.id, row.answer, row.solution))
         there = [split for split in SPLITS if problems[split]]
         digests = {split: digest_of_rows(zip(problems[split], labels[split], strict=True)) for split in there}
         return _Content(

@@ -1,4 +1,7 @@
-"""Checkpoints in Hugging Face format: written, read back, and held against the model in memory."""
+"""Checkpoints in Hugging Face format: written, read back, and held against the model in memory.
+
+A causal language model or a sequence classifier: the config of a checkpoint says which.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from docendo.core.errors import ModelError, StageError
+from docendo.engines.checkpoints import classes_of
 from docendo.trainers.rows import Rows
 from docendo.trainers.state import digest_of_file, remove, settle
 
@@ -45,16 +49,18 @@ MERGE_TOLERANCE = 1e-4
 def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """Load the weights of a checkpoint directory.
 
-    Safetensors only, no code of the checkpoint, nothing from the network.
+    A sequence classifier where its config names one, else a causal language model. Safetensors only, no code
+    of the checkpoint, nothing from the network.
 
     Raises:
         ModelError: The directory is not a checkpoint that can be read.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     try:
-        with _without_progress_bar():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+        auto: Any = AutoModelForSequenceClassification if classes_of(folder) else AutoModelForCausalLM
+        with without_progress_bar():
+            loaded: Any = auto.from_pretrained(
                 str(folder),
                 dtype=dtype,
                 use_safetensors=True,
@@ -74,7 +80,8 @@ def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 @contextlib.contextmanager
-def _without_progress_bar() -> Iterator[None]:
+def without_progress_bar() -> Iterator[None]:
+    """Keep transformers from showing how far it is with a file."""
     from transformers.utils import logging
 
     with_bar = logging.is_progress_bar_enabled()
@@ -110,12 +117,14 @@ class Probe:
         )
 
     def logits(self, model: nn.Module) -> Tensor:
-        """Return the logits of the sequences, one behind the other: [token, vocabulary]."""
+        """Return the logits of the sequences, one behind the other.
+
+        Of a language model [token, vocabulary]; of a classifier [sequence, class].
+        """
         with torch.inference_mode():
             device = next(model.parameters()).device
-            return torch.cat(
-                [model(input_ids=ids[None].to(device), use_cache=False).logits[0] for ids in self.sequences]
-            )
+            found = [model(input_ids=ids[None].to(device), use_cache=False).logits for ids in self.sequences]
+            return torch.cat([logits.reshape(-1, logits.shape[-1]) for logits in found])
 
     def generations(self, model: Any) -> Tensor:
         """Return what the model goes on with after each prompt, greedily: [prompt, token]."""
@@ -172,19 +181,29 @@ def export(
     aside = folder.with_name(f"{folder.name}.tmp")
     remove(aside)
     aside.mkdir(parents=True)
-    with _without_progress_bar():
-        _in_type(model, dtype).save_pretrained(aside)
-    for path in aside.glob("*.safetensors"):  # they come readable by their owner alone, unlike the rest
-        path.chmod((aside / "config.json").stat().st_mode)
-    for pattern in _COPIED:
-        for path in sorted(start.glob(pattern)):
-            shutil.copyfile(path, aside / path.name)
+    save_weights(_in_type(model, dtype), aside)
+    copy_companions(start, aside)
     (aside / "README.md").write_text(card, encoding="utf-8")
     # In single precision whatever was written: how a type computes is not what is asked here.
     reloaded: Any = load_model(aside, torch.float32)
     compare(_rounded(model, dtype), reloaded.to(model.device).eval(), probe)
     remove(folder)
     settle(aside, folder)
+
+
+def save_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Write weights and configuration of a model into a folder that is there."""
+    with without_progress_bar():
+        model.save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):  # they come readable by their owner alone, unlike the rest
+        path.chmod((folder / "config.json").stat().st_mode)
+
+
+def copy_companions(start: Path, folder: Path) -> None:
+    """Copy what belongs to a checkpoint beside its weights and configuration."""
+    for pattern in _COPIED:
+        for path in sorted(start.glob(pattern)):
+            shutil.copyfile(path, folder / path.name)
 
 
 def _in_type(model: Any, dtype: torch.dtype) -> Any:
@@ -205,9 +224,9 @@ def compare(kept: nn.Module, reloaded: nn.Module, probe: Probe) -> None:
     """Hold two models against each other.
 
     Raises:
-        StageError: A logit or a generated token differs.
+        StageError: A logit differs; or a generated token, where it is a model that goes on with a text.
     """
-    for name, outputs in _outputs(probe):
+    for name, outputs in _outputs(kept, probe):
         ours, theirs = outputs(kept), outputs(reloaded)
         if not torch.equal(ours, theirs):
             apart = (ours.double() - theirs.double()).abs().max().item()
@@ -218,8 +237,13 @@ def compare(kept: nn.Module, reloaded: nn.Module, probe: Probe) -> None:
             )
 
 
-def _outputs(probe: Probe) -> Sequence[tuple[str, Callable[[Any], Tensor]]]:
-    return (("logits", probe.logits), ("greedy generations", probe.generations))
+def _outputs(model: nn.Module, probe: Probe) -> Sequence[tuple[str, Callable[[Any], Tensor]]]:
+    from transformers import GenerationMixin
+
+    logits = ("logits", probe.logits)
+    if isinstance(model, GenerationMixin):
+        return (logits, ("greedy generations", probe.generations))
+    return (logits,)
 
 
 def check_merge(adapted: nn.Module, plain: nn.Module, probe: Probe) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 OPERATION_WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
+SIGNS = {word: sign for sign, word in OPERATION_WORDS.items()} | {sign: sign for sign in OPERATION_WORDS}
+"""The sign of an operation, by its sign or its word."""
+WRITTEN_STEP = re.compile(r"(\d+) (\+|-|\*|/|plus|minus|times|divided by) (\d+) (=|is|makes) (\d+)")
+"""A step as it is written down, in any of the styles here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +72,11 @@ def worked(steps: Sequence[Step], openings: Sequence[str] = ("",)) -> list[str]:
         " ".join([*filter(None, [opening]), *map(style, steps)])
         for opening in openings
         for style in STEP_STYLES
+    ]
+
+
+def written_steps(text: str) -> list[tuple[re.Match[str], Step]]:
+    """Find the steps that are written down in a text: where each stands, and the step without its result."""
+    return [
+        (match, Step(int(match[1]), SIGNS[match[2]], int(match[3]))) for match in WRITTEN_STEP.finditer(text)
     ]

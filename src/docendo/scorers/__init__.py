@@ -1,0 +1,1 @@
+"""How good is a sample: Scorers. One that asks a model does so by stages of the run."""
