@@ -15,8 +15,8 @@ So in every block each answer or bound is proposed as often rightly as wrongly: 
 chance, exactly. So is who sees the question alone, but for bounds near the ends. A slip may well be seen in
 the solution alone, by doing its sums again.
 
-What the built-in models learn of it: bounds from a few thousand rows, answers and solutions not (see
-``docs/tasks.md``).
+What the built-in models learn of it from a few thousand rows: bounds of sums, but neither answers nor
+solutions; the numbers stand in ``docs/tasks.md``.
 """
 
 from __future__ import annotations
