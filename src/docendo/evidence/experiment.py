@@ -179,9 +179,10 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
     run.evaluate(chosen)
     runs = [base, run]
     if asked.controls != "none":
-        control, returned = unverified(run, asked.recipe, asked.config)
-        control.evaluate(returned)
-        runs.append(control)
+        if run.kept_sizes or run.plan is not None:  # a recipe that selects nothing has no random twin
+            control, returned = unverified(run, asked.recipe, asked.config)
+            control.evaluate(returned)
+            runs.append(control)
         for arm in spec_of(asked.recipe).arms(asked.config):
             beside = run.arm_run(arm.name)
             try:
