@@ -131,16 +131,23 @@ def lbt_m3(run: Run, config: LbtM3Config) -> Model:
 def _refined(run: Run, config: LbtM3Config, students: Sequence[Model]) -> Model:
     beam = _scored(run, config, _first_sets(run, config), 0)[: config.beam]  # I
     finalists = [beam[0][1]]
-    run.facts["best score of each round, from the first sets on"] = [beam[0][0]]
+    _tell(run, beam)
     for round in run.rounds(config.rounds):
         kept = [exemplars for _, exemplars in beam]
         failed = _failures(run, config, students, kept)  # E
         new = _rewritten(run, config, kept, failed)  # R, W
         beam = _scored(run, config, _once([*kept, *new]), round)[: config.beam]  # S, B
         finalists.append(beam[0][1])
-        run.facts["best score of each round, from the first sets on"].append(beam[0][0])
+        _tell(run, beam)
         run.evaluate(run.base.using(shots=beam[0][1]))
     return run.best([run.base.using(shots=exemplars) for exemplars in _once(finalists)])
+
+
+def _tell(run: Run, beam: Sequence[tuple[float, Exemplars]]) -> None:
+    """Put the scores of the kept sets into the result."""
+    run.facts[f"scores of the sets kept after round {run.round}"] = ", ".join(
+        f"{score:.3f}" for score, _ in beam
+    )
 
 
 def _students(run: Run) -> list[Model]:
