@@ -197,7 +197,6 @@ def test_few_answers_are_drawn_alike_and_failures_take_places() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"score": "f1"}, "score is f1 and positive is empty"),
         ({"writing": "solved", "start": "written"}, "start is written and writing is solved"),
         ({"beam": 0}, "beam is 0; expected at least 1"),
     ],

@@ -129,6 +129,8 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
                     seed=seed,
                     same=same,
                     problem_ids=[problem.id for problem in run.problems(evaluation.split)],
+                    is_positive=_positives(asked, evaluation.split),
+                    positive=asked.settings.positive,
                 )
                 numbers[evaluation.stages] = found
                 entry = replace(found, arm=arm_run.arm, round="final" if is_final else evaluation.round)
@@ -157,6 +159,26 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
         }
         _write_result(folder, result)
         return result, finals
+
+
+def _positives(asked: Experiment, split: str) -> dict[str, bool] | None:
+    """Return whether each problem's gold answer is the positive class; None where none is named.
+
+    Raises:
+        SettingError: No problem of the split has it.
+    """
+    positive = asked.settings.positive
+    if not positive:
+        return None
+    labels = asked.task.labels(split)
+    same = asked.task.verifier.same
+    found = {problem_id: same(label.answer, positive) for problem_id, label in labels.items()}
+    if not any(found.values()):
+        answers = ", ".join(sorted({label.answer for label in labels.values()})[:5])
+        raise SettingError(
+            f"positive is {positive!r}, but no problem of {split} has this answer", hint=f"answers: {answers}"
+        )
+    return found
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:

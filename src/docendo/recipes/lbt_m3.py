@@ -18,13 +18,13 @@ Departures, each a setting or said here:
     decides, and test is seen once.
   - A model that cannot write exemplars on demand can revise by example (``writing=solved``): exemplars are
     replaced by the worked solutions of failed exam problems. No words of reflection then.
-  - Score: accuracy, as in the released code; the paper says F1 (``score=f1`` with the task's positive class).
+  - Score: accuracy, as in the released code; the paper says F1 (``score=f1``, with ``positive`` of the run).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,7 @@ from docendo.examples.exemplar_sets import (
     read_exemplars,
     with_failures,
 )
+from docendo.metrics.f1 import f1_of
 from docendo.runs.recipe import Arm, Spec, recipe
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
@@ -82,17 +83,11 @@ class LbtM3Config:
     temperature: float = 0.7
     """Temperature of the writer. Students and teacher answer greedily."""
     score: Literal["accuracy", "f1"] = "accuracy"
-    """What a set is scored by. f1 is that of the answers ``positive``."""
-    positive: str = ""
-    """The positive answer, for f1."""
+    """What a set is scored by: accuracy, or F1 of the run's positive class."""
 
     def __post_init__(self) -> None:
         names = ("rounds", "exemplars", "beam", "children", "exams", "failures", "scoring_problems")
         checks = Checks(self).at_least(1, *names).at_least(0, "temperature")
-        checks.that(
-            self.score != "f1" or bool(self.positive),
-            "score is f1 and positive is empty; expected the answer that is the positive class",
-        )
         checks.that(
             self.writing == "prompted" or self.start == "drawn",
             "start is written and writing is solved; expected start drawn, for nobody writes",
@@ -129,6 +124,10 @@ def lbt_m3(run: Run, config: LbtM3Config) -> Model:
 
 
 def _refined(run: Run, config: LbtM3Config, students: Sequence[Model]) -> Model:
+    if config.score == "f1" and not run.settings.positive:
+        raise SettingError(
+            "score is f1, but no answer is named as the positive class", hint="name it with --positive"
+        )
     beam = _scored(run, config, _first_sets(run, config), 0)[: config.beam]  # I
     finalists = [beam[0][1]]
     _tell(run, beam)
@@ -244,9 +243,8 @@ def _scored(
     labels = {problem.id: label for problem, label in problems}
     answers = list(_asked(run, run.base, sets, [problem for problem, _ in problems], "scoring"))
     size = len(problems)
-    measure = _accuracy if config.score == "accuracy" else _f1_of(config.positive, run.task.verifier.same)
     found = [
-        (measure(answers[place * size : (place + 1) * size], labels), exemplars)
+        (_score(run, config, answers[place * size : (place + 1) * size], labels), exemplars)
         for place, exemplars in enumerate(sets)
     ]
     return sorted(found, key=lambda one: -one[0])
@@ -264,18 +262,14 @@ def _asked(
     return run.verify(run.sample(model, Rows(prompts), name=name))
 
 
-def _accuracy(answers: Sequence[Sample], labels: Mapping[str, Label]) -> float:
-    return sum(sample.is_correct for sample in answers) / max(1, len(answers))
-
-
-def _f1_of(positive: str, same: Callable[[str, str], bool]) -> Callable[..., float]:
-    def f1(answers: Sequence[Sample], labels: Mapping[str, Label]) -> float:
-        said = [sample.is_parsed and same(sample.answer, positive) for sample in answers]
-        gold = [same(labels[sample.problem.id].answer, positive) for sample in answers]
-        hits = sum(one and other for one, other in zip(said, gold, strict=True))
-        return 2 * hits / max(1, sum(said) + sum(gold))
-
-    return f1
+def _score(run: Run, config: LbtM3Config, answers: Sequence[Sample], labels: Mapping[str, Label]) -> float:
+    if config.score == "accuracy":
+        return sum(sample.is_correct for sample in answers) / max(1, len(answers))
+    positive, same = run.settings.positive, run.task.verifier.same
+    return f1_of(
+        [sample.is_parsed and same(sample.answer, positive) for sample in answers],
+        [same(labels[sample.problem.id].answer, positive) for sample in answers],
+    )
 
 
 def _once(sets: Iterable[Exemplars]) -> list[Exemplars]:
