@@ -129,6 +129,8 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
                     seed=seed,
                     same=same,
                     problem_ids=[problem.id for problem in run.problems(evaluation.split)],
+                    is_positive=_positives(asked, evaluation.split),
+                    positive=asked.settings.positive,
                 )
                 numbers[evaluation.stages] = found
                 entry = replace(found, arm=arm_run.arm, round="final" if is_final else evaluation.round)
@@ -159,6 +161,26 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
         return result, finals
 
 
+def _positives(asked: Experiment, split: str) -> dict[str, bool] | None:
+    """Return whether each problem's gold answer is the positive class; None where none is named.
+
+    Raises:
+        SettingError: No problem of the split has it.
+    """
+    positive = asked.settings.positive
+    if not positive:
+        return None
+    labels = asked.task.labels(split)
+    same = asked.task.verifier.same
+    found = {problem_id: same(label.answer, positive) for problem_id, label in labels.items()}
+    if not any(found.values()):
+        answers = ", ".join(sorted({label.answer for label in labels.values()})[:5])
+        raise SettingError(
+            f"positive is {positive!r}, but no problem of {split} has this answer", hint=f"answers: {answers}"
+        )
+    return found
+
+
 def _facts(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     """Return each arm's own numbers; what an arm has in common with the method stands once."""
     own = next(run.facts for run in runs if run.arm == "method")
@@ -179,9 +201,10 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
     run.evaluate(chosen)
     runs = [base, run]
     if asked.controls != "none":
-        control, returned = unverified(run, asked.recipe, asked.config)
-        control.evaluate(returned)
-        runs.append(control)
+        if run.kept_sizes or run.plan is not None:  # a recipe that selects nothing has no random twin
+            control, returned = unverified(run, asked.recipe, asked.config)
+            control.evaluate(returned)
+            runs.append(control)
         for arm in spec_of(asked.recipe).arms(asked.config):
             beside = run.arm_run(arm.name)
             try:

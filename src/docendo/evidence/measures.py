@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from docendo.core.records import Sample
 from docendo.core.table import Table
 from docendo.metrics.coverage import coverage
 from docendo.metrics.drift import drift
+from docendo.metrics.f1 import f1_with_interval
 from docendo.metrics.intervals import Interval, wilson_interval
 from docendo.metrics.majority import majority_at_k, majority_is_correct
 from docendo.metrics.pass_at_k import pass_at_k_curve
@@ -66,7 +67,15 @@ def as_pair(interval: Interval) -> list[float]:
     return [interval.low, interval.high]
 
 
-def measured(evaluation: Evaluation, *, seed: int, same: Same, problem_ids: Sequence[str]) -> Measured:
+def measured(
+    evaluation: Evaluation,
+    *,
+    seed: int,
+    same: Same,
+    problem_ids: Sequence[str],
+    is_positive: Mapping[str, bool] | None = None,
+    positive: str = "",
+) -> Measured:
     """Measure one evaluation of the run.
 
     Args:
@@ -74,6 +83,8 @@ def measured(evaluation: Evaluation, *, seed: int, same: Same, problem_ids: Sequ
         seed: The run's seed.
         same: Whether two answers are the same.
         problem_ids: All problems of the split: one without an answer counts as failed, whoever left it out.
+        is_positive: Whether the gold answer of each problem is the positive class; None: no F1 is asked for.
+        positive: The answer that is the positive class.
     """
     greedy = greedy_of(evaluation)
     columns = greedy.columns(["problem_id", "verdict", "status"])
@@ -87,6 +98,8 @@ def measured(evaluation: Evaluation, *, seed: int, same: Same, problem_ids: Sequ
     silent = frozenset(problem_id for problem_id in problem_ids if statuses.get(problem_id) != "ok")
     extra: dict[str, Any] = {"stages": {"greedy": sorted(greedy.stages)}}
     extra["drift"] = _drift(greedy, same)
+    if is_positive is not None:
+        extra["f1"] = _f1(greedy, is_positive, lambda answer: same(answer, positive), problem_ids)
     sampled = sampled_of(evaluation)
     if sampled is not None:
         extra["stages"]["sampled"] = sorted(sampled.stages)
@@ -102,6 +115,25 @@ def measured(evaluation: Evaluation, *, seed: int, same: Same, problem_ids: Sequ
         extra=extra,
         silent=silent,
     )
+
+
+def _f1(
+    greedy: Table[Sample],
+    is_positive: Mapping[str, bool],
+    is_said: Callable[[str], bool],
+    problem_ids: Sequence[str],
+) -> dict[str, Any]:
+    columns = greedy.columns(["problem_id", "answer", "is_parsed"])
+    said = {
+        problem_id
+        for problem_id, answer, is_parsed in zip(*columns.values(), strict=True)
+        if is_parsed and is_said(answer)
+    }
+    found = f1_with_interval(
+        [problem_id in said for problem_id in problem_ids],
+        [is_positive[problem_id] for problem_id in problem_ids],
+    )
+    return {"value": found.value, "interval": as_pair(found.interval)}
 
 
 def silence_in_words(entry: Measured) -> str:

@@ -118,6 +118,11 @@ def verbs(options: TaskOptions = DEFAULTS) -> LabTask:
     return _number_task("verbs", "verbs", options, has_groups=True)
 
 
+def verb_book(options: TaskOptions = DEFAULTS) -> LabTask:
+    """Return problems with three invented verbs that mean the same everywhere: exemplars can teach them."""
+    return _number_task("verb-book", "verb-book", options)
+
+
 def _number_task(name: str, family: str, options: TaskOptions, *, has_groups: bool = False) -> LabTask:
     options.only(name, "task_seed")
     formats = formats_for("number", strict=True)

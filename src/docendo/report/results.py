@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from docendo.core.errors import DataError, UnknownNameError, WorkspaceError
-from docendo.report.figures import p_value, percent, points, points_interval
+from docendo.report.figures import p_value, percent, percent_interval, points, points_interval
 from docendo.runs.workspace import Workspace
 
 FORMAT = 1
@@ -145,6 +145,16 @@ def spread(entries: Sequence[Entry]) -> list[float]:
         return list(entries[0]["interval"])
     values = [entry["accuracy"] for entry in entries]
     return [min(values), max(values)]
+
+
+def f1_of_arm(entries: Sequence[Entry]) -> tuple[str, str]:
+    """Return F1 and its interval as text; over seeds its mean and range."""
+    found = [entry["f1"] for entry in entries if entry.get("f1")]
+    if not found:
+        return "-", "-"
+    values = [one["value"] for one in found]
+    around = found[0]["interval"] if len(found) == 1 else [min(values), max(values)]
+    return percent(fmean(values)), percent_interval(around)
 
 
 def at_most_k(entries: Sequence[Entry], name: str) -> tuple[int, float] | None:

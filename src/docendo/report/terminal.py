@@ -33,6 +33,7 @@ from docendo.report.results import (
     Result,
     at_most_k,
     costs,
+    f1_of_arm,
     facts,
     finals,
     found_but_learned,
@@ -219,13 +220,16 @@ def _arms(result: Result) -> list[RenderableType]:
     around = "range of seeds" if several else "95 % interval"
     # Seldom other than zero, and then worth a column.
     doubts = [name for name in ("undecided", "failed") if any(e[name] for es in arms.values() for e in es)]
-    table = _table("arm", "accuracy", around, f"mean{at}", f"pass{at}", f"maj{at}", "n", *doubts)
+    has_f1 = any(entry.get("f1") for entries in arms.values() for entry in entries)
+    f1 = ["F1", "its interval"] if has_f1 else []
+    table = _table("arm", "accuracy", around, *f1, f"mean{at}", f"pass{at}", f"maj{at}", "n", *doubts)
     table.columns[0].no_wrap = True
     for arm, entries in arms.items():
         table.add_row(
             Text(arm, style="bold" if arm == "method" else ""),
             percent(mean_accuracy(entries)),
             percent_interval(spread(entries)),
+            *(f1_of_arm(entries) if has_f1 else ()),
             percent(mean_of(entries, "mean_at_k")),
             _curve(entries, "pass_at_k", k),
             _curve(entries, "majority_at_k", k),

@@ -26,6 +26,8 @@ class RunSettings:
     """Samples a test problem for mean@k, pass@k and majority@k, beside the greedy answer; 0: none."""
     evaluation_temperature: float = 0.8
     """Temperature of those samples."""
+    positive: str = ""
+    """The answer that is the positive class, where there are two: its F1 is reported beside the accuracy."""
     max_new_tokens: int = 128
     """Longest completion."""
     failure_budget: float = 0.5

@@ -8,11 +8,24 @@ from docendo.lab.problems.dates import Dates
 from docendo.lab.problems.family import Family, LabProblem
 from docendo.lab.problems.letters import Letters
 from docendo.lab.problems.stories import Stories
+from docendo.lab.problems.verb_book import VerbBook
 from docendo.lab.problems.verbs import Verbs
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (Stories(), Chain(), Addition(), Letters(), Dates(), Verbs())
+    family.name: family
+    for family in (Stories(), Chain(), Addition(), Letters(), Dates(), Verbs(), VerbBook())
 }
 """Every family by its name."""
 
-__all__ = ["FAMILIES", "Addition", "Chain", "Dates", "Family", "LabProblem", "Letters", "Stories", "Verbs"]
+__all__ = [
+    "FAMILIES",
+    "Addition",
+    "Chain",
+    "Dates",
+    "Family",
+    "LabProblem",
+    "Letters",
+    "Stories",
+    "VerbBook",
+    "Verbs",
+]

@@ -45,6 +45,7 @@ from docendo.report.results import (
     choices,
     comparison_in_words,
     costs,
+    f1_of_arm,
     facts,
     finals,
     found_but_learned,
@@ -110,13 +111,17 @@ def arms_section(result: Result) -> str:
             return "-"
         return percent(found[1]) + ("" if k else f" <small>k={found[0]}</small>")
 
+    has_f1 = any(entry.get("f1") for entries in arms.values() for entry in entries)
+    f1 = ("F1", "its interval") if has_f1 else ()
+    curves = (f"mean{at}", f"pass{at}", f"majority{at}")
     numbers = table(
-        ("arm", "accuracy", around, f"mean{at}", f"pass{at}", f"majority{at}", "n", "undecided", "failed"),
+        ("arm", "accuracy", around, *f1, *curves, "n", "undecided", "failed"),
         [
             (
                 f"{dot(arm)}<br><small>{escaped(ARM_MEANINGS.get(arm, ''))}</small>",
                 percent(mean_accuracy(entries)),
                 percent_interval(spread(entries)),
+                *(f1_of_arm(entries) if has_f1 else ()),
                 percent(mean_of(entries, "mean_at_k")),
                 curve(entries, "pass_at_k"),
                 curve(entries, "majority_at_k"),
