@@ -1,0 +1,1 @@
+"""What is trained on? Rows made of samples, problems and labels."""
