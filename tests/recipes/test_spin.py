@@ -272,7 +272,7 @@ def test_the_first_step_of_every_iteration_costs_ln_2_on_a_real_model(tmp_path: 
     from docendo.tasks.options import TaskOptions
     from docendo.tasks.registry import open_task
 
-    engine = TransformersEngine(TransformersOptions(workers=1, device="cpu"))
+    engine: Any = TransformersEngine(TransformersOptions(workers=1, device="cpu"))
     trainer = FirstSteps()
     workspace = Workspace(tmp_path)
     (workspace.runs / "real").mkdir(parents=True)
