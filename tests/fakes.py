@@ -161,7 +161,10 @@ class GuessingEngine:
         before_chunk: Callable[[Chunk], None] = lambda chunk: None,
         halve: frozenset[str] = frozenset(),
         fails: Callable[[Request], bool] = lambda request: False,
+        nats: Callable[[float], float] = lambda skill: 1.0,
     ) -> None:
+        self.nats = nats
+        """How unlikely a letter is to a model with a skill."""
         self.rows_per_chunk = rows_per_chunk
         self.before_chunk = before_chunk
         self.halve = halve
@@ -213,24 +216,28 @@ class GuessingEngine:
         return Completion(text, "stop", (*ids, 1), prompt_tokens=8, generated_tokens=len(ids) + 1)
 
     def logprobs(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
+        nats = self.nats(skill_of(checkpoint))
         for chunk in chunks:
-            yield Finished(
-                chunk,
-                [
-                    Logprobs(
-                        tuple(-float(len(text)) for text in request.continuations or ()),
-                        tuple(len(text) for text in request.continuations or ()),
-                    )
-                    for request in chunk.requests
-                ],
-            )
+            self.before_chunk(chunk)
+            yield Finished(chunk, [_logprobs(request, nats) for request in chunk.requests])
 
     def close(self) -> None:
         pass
 
 
+def _logprobs(request: Request, nats: float) -> Logprobs:
+    texts = request.continuations or ()
+    ids = request.continuation_ids or tuple(tuple(range(len(text))) for text in texts)
+    return Logprobs(
+        tuple(-nats * len(text) for text in texts),
+        tuple(len(text) for text in texts),
+        tuple((-nats,) * len(own) for own in ids),
+    )
+
+
 class ImprovingTrainer:
-    """Sets the skill to the share of right rows among those it is given, plus a little."""
+    """Sets the skill to the share of right rows among those it is given, plus a little. Of a pair the chosen
+    text counts."""
 
     name = "improving"
     signature: Mapping[str, str] = {"trainer": "improving"}
@@ -238,6 +245,8 @@ class ImprovingTrainer:
     def __init__(self) -> None:
         self.started_from: list[Path] = []
         self.rows: list[list[dict[str, Any]]] = []
+        self.asked: list[tuple[Loss, Optimizer, int]] = []
+        """Loss, optimizer and epochs of each training."""
         self.drift = 0.0
         """Added to the skill: another machine, other versions."""
 
@@ -257,6 +266,8 @@ class ImprovingTrainer:
         table = pq.read_table(rows).to_pylist()
         self.started_from.append(start)
         self.rows.append(table)
+        self.asked.append((loss, optimizer, epochs))
+        measures = {"margin": 0.5, "accuracy": 0.75} if loss.name == "preference" else {}
         right = sum(_is_right(row) for row in table) / len(table)
         old = float(load_file(start / "model.safetensors")["skill"][0])
         for epoch in range(1, epochs + 1):
@@ -269,15 +280,22 @@ class ImprovingTrainer:
             weights = np.array([skill, int(digest_of([table, seed])[:12], 16)], dtype=np.float64)
             save_file({"skill": weights}, place / "model.safetensors")
             report(TrainingStep(epoch, epochs, 1.0 / epoch, epoch * len(table)))
-            yield TrainedEpoch(epoch, place, 1, len(table), 1.0 / epoch, None, len(table), {})
+            yield TrainedEpoch(epoch, place, 1, len(table), 1.0 / epoch, None, len(table), {}, measures)
 
 
 def _is_right(row: dict[str, Any]) -> bool:
-    completion = row["completion"]
+    completion = row["completion"] if "completion" in row else row["chosen"]
     text = completion if isinstance(completion, str) else completion[0]["content"]
     asked = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
     a, b = (int(number) for number in re.findall(r"\d+", asked)[:2])
     return a + b == int(re.findall(r"\d+", text)[-1])
+
+
+CHAT = (
+    "{% for turn in messages %}{{ turn.role }} : {{ turn.content }}"
+    "{% if turn.role == 'assistant' %}</s>{% else %} {% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}assistant : {% endif %}"
+)
 
 
 def tiny_checkpoint(folder: Path, *, skill: float, model_type: str = "llama") -> Path:
@@ -285,8 +303,10 @@ def tiny_checkpoint(folder: Path, *, skill: float, model_type: str = "llama") ->
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(WordLevel({"<s>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()  # pyright: ignore
+    tokenizer.add_special_tokens(["<s>", "</s>"])
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "bos_token": "<s>"}
+    config["chat_template"] = CHAT
     (folder / "tokenizer_config.json").write_bytes(orjson.dumps(config))
     (folder / "config.json").write_bytes(orjson.dumps({"model_type": model_type}))
     save_file({"skill": np.array([skill, 0.0], dtype=np.float64)}, folder / "model.safetensors")
@@ -306,6 +326,8 @@ class House:
         default_factory=lambda: RunSettings(train_problems=40, validation_problems=20, test_problems=30)
     )
     watcher: Watcher | None = None
+    models: dict[str, Model] = field(default_factory=dict[str, Model])
+    """Models in further roles."""
 
     @property
     def base(self) -> Model:
@@ -336,7 +358,7 @@ class House:
             name=name,
             workspace=workspace,
             task=self.task,
-            models={"base": self.base, "teacher": self.teacher},
+            models={"base": self.base, "teacher": self.teacher, **self.models},
             engine=lambda name: self.engine,
             trainer=lambda: self.trainer,
             settings=self.settings,

@@ -94,7 +94,16 @@ class Students:
     what is asked of the teacher is asked once. The students are shown side by side at the end."""
 
 
-ROLES: dict[str, type] = {"teacher": Teacher}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """The model in the role of the reward."""
+
+    reward: str = ""
+    """Who scores: a sequence classifier with one label, as a directory or a Hugging Face id. For recipes that
+    are told to score by a model."""
+
+
+ROLES: dict[str, type] = {"teacher": Teacher, "reward": Reward}
 """Flags of the roles, beside the base, that a recipe's Spec may name."""
 
 
@@ -139,7 +148,7 @@ def _add(name: str) -> None:
     ]
     if not _trains(config):
         groups.append(Settings(ServedBase, "Served models"))
-    if roles or not _trains(config):
+    if "teacher" in roles or not _trains(config):  # a reward model is read, not asked
         groups += [
             Settings(ServerOptions, "Served models"),
             Settings(RecordedColumns, "Recorded completions"),
@@ -289,9 +298,9 @@ def _models(
             hint="name a directory or a Hugging Face id; served and recorded models can teach",
         )
     for role, kind in ROLES.items():
-        if kind in parts:
-            said = parts[kind]
-            models[role] = open_model(getattr(said, role), base_url=getattr(said, f"{role}_base_url"))
+        said = parts.get(kind)
+        if said is not None and (named := getattr(said, role)):
+            models[role] = open_model(named, base_url=getattr(said, f"{role}_base_url", None))
     return {role: replace(model, context=Context(format=options.format)) for role, model in models.items()}
 
 

@@ -338,6 +338,10 @@ class Model:
     """One for each trained epoch, the earliest first; the last stands for the whole."""
     sources: frozenset[Source] = frozenset()
     """Where the information in it came from, through its training."""
+    measures: Mapping[str, float] = field(
+        default_factory=dict[str, float], compare=False, repr=False, metadata=IGNORED
+    )
+    """What its loss reported of the epoch that made it (`docs/training.md`); empty for other models."""
 
     def using(
         self,

@@ -150,7 +150,7 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
             "information": _information(runs, chosen),
             "contamination": run.contamination,
             "notes": [
-                *(note for arm_run in runs for note in arm_run.notes),
+                *dict.fromkeys(note for arm_run in runs for note in arm_run.notes),
                 *filter(None, map(silence_in_words, finals.values())),
             ],
             "facts": _facts(runs),
@@ -194,6 +194,9 @@ def _facts(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
 
 def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
     """Execute all arms, each ending with the evaluation that counts; the base first."""
+    spec = spec_of(asked.recipe)
+    for role in spec.needs(asked.config):
+        run.model(role)  # a missing one is told before work starts
     draws = max(asked.settings.evaluation_samples, _vote_size(asked) if asked.controls != "none" else 0)
     base = run.arm_run("base")
     base.evaluate(run.base, n=draws)
@@ -201,11 +204,11 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
     run.evaluate(chosen)
     runs = [base, run]
     if asked.controls != "none":
-        if run.kept_sizes or run.plan is not None:  # a recipe that selects nothing has no random twin
+        if spec.has_unverified:
             control, returned = unverified(run, asked.recipe, asked.config)
             control.evaluate(returned)
             runs.append(control)
-        for arm in spec_of(asked.recipe).arms(asked.config):
+        for arm in spec.arms(asked.config):
             beside = run.arm_run(arm.name)
             try:
                 beside.evaluate(arm.recipe(beside, asked.config))

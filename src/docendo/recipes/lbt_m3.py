@@ -115,9 +115,11 @@ def _one_student(run: Run, config: LbtM3Config) -> Model:
     return _refined(run, config, _students(run)[:1])
 
 
-@recipe(
-    Spec(arms=lambda config: [Arm("initial set", _initial), Arm("one student", _one_student, is_rival=False)])
-)
+def _arms(config: LbtM3Config) -> Sequence[Arm]:
+    return [Arm("initial set", _initial), Arm("one student", _one_student, is_rival=False)]
+
+
+@recipe(Spec(arms=_arms, rivals=("base", "majority"), has_unverified=False))
 def lbt_m3(run: Run, config: LbtM3Config) -> Model:
     """Return the teacher with the exemplar set that its students' failures made best."""
     return _refined(run, config, _students(run))

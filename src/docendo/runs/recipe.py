@@ -28,7 +28,7 @@ class Arm:
     """Whether the method must beat it to be called improved."""
 
 
-def _no_arms(config: Any) -> Sequence[Arm]:
+def _none(config: Any) -> Sequence[Any]:
     return ()
 
 
@@ -37,11 +37,15 @@ class Spec:
     """What a recipe says of itself."""
 
     roles: tuple[str, ...] = ()
-    """Models that it needs beside the base, as ``teacher``; each is a flag."""
-    arms: Callable[[Any], Sequence[Arm]] = _no_arms
+    """Models that it uses beside the base, as ``teacher``; each is a flag."""
+    needs: Callable[[Any], Sequence[str]] = _none
+    """Of the roles whose flag may stay empty those that a config cannot do without."""
+    arms: Callable[[Any], Sequence[Arm]] = _none
     """Its own arms under a config."""
     rivals: tuple[str, ...] = CONTROLS
     """Which of the arms beside every recipe it must beat."""
+    has_unverified: bool = True
+    """Whether it keeps rows by information of its own, so that the same on random rows is a control."""
     is_label_free: bool = False
     """Whether no gold answer of any split can change what it produces; a test permutes them all."""
 

@@ -336,7 +336,7 @@ def _model(run: Run, request: TrainRequest, sources: frozenset[Source], sealed: 
             name=label if epoch["folder"] == "." else f"{label} epoch {epoch['epoch']}",
             location=str(place),
         )
-        return Model(checkpoint, start.context, (), sources)
+        return Model(checkpoint, start.context, (), sources, epoch["measures"])
 
     snapshots = tuple(of(epoch) for epoch in record["epochs"])
     chosen = next(

@@ -26,7 +26,7 @@ class RewardModel:
     context with its prompt, has no score.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     model: Model
     name: str = "reward"
@@ -34,15 +34,25 @@ class RewardModel:
     source: Source = Source.OTHER_MODEL
 
     def scores(self, samples: Table[Sample], run: Verbs) -> Iterator[Score]:
-        """Return one Score a row, in order.
+        """Return one Score a row, in order. A text is read once for each prompt, however often it was drawn.
 
         Raises:
             ModelError: The model has no head, or one of several labels.
         """
         # The samples' prompts are sent as they are, so the reward model's own Context counts for nothing.
         reader = replace(self.model, context=Context())
-        for sample in run.logprobs(reader, samples, by_token=True, name=self.name):
-            yield self._score(sample)
+        first = _first_of_each(samples) if samples.is_known else {}
+
+        def is_first(sample: Sample) -> bool:
+            return first[_turn(sample)] == sample.id
+
+        once = samples.where(is_first)
+        found = {
+            _turn(sample): self._score(sample)
+            for sample in run.logprobs(reader, once, by_token=True, name=self.name)
+        }
+        for sample in samples:
+            yield found[_turn(sample)]
 
     def _score(self, sample: Sample) -> Score:
         if sample.status == "failed":
@@ -58,6 +68,17 @@ class RewardModel:
                 hint="a reward model is a sequence classifier with num_labels 1",
             )
         return Score(found.values[0], "", self.source)
+
+
+def _turn(sample: Sample) -> tuple[object, ...]:
+    return sample.prompt.messages, sample.text, sample.status
+
+
+def _first_of_each(samples: Table[Sample]) -> dict[tuple[object, ...], str]:
+    first: dict[tuple[object, ...], str] = {}
+    for sample in samples:
+        first.setdefault(_turn(sample), sample.id)
+    return first
 
 
 def rescaled(
