@@ -273,8 +273,11 @@ class ImprovingTrainer:
 
 
 def _is_right(row: dict[str, Any]) -> bool:
-    completion = row["completion"]
-    text = completion if isinstance(completion, str) else completion[0]["content"]
+    """Tell whether a row teaches something right; of a pair, by what it prefers; rows of choices do."""
+    if "probabilities" in row:
+        return True
+    taught = row["chosen"] if "chosen" in row else row["completion"]
+    text = taught if isinstance(taught, str) else taught[0]["content"]
     asked = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
     a, b = (int(number) for number in re.findall(r"\d+", asked)[:2])
     return a + b == int(re.findall(r"\d+", text)[-1])
@@ -336,7 +339,7 @@ class House:
             name=name,
             workspace=workspace,
             task=self.task,
-            models={"base": self.base, "teacher": self.teacher},
+            models={"base": self.base, "teacher": self.teacher, "author": self.teacher},
             engine=lambda name: self.engine,
             trainer=lambda: self.trainer,
             settings=self.settings,

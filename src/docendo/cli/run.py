@@ -86,6 +86,16 @@ class Teacher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """The model in the role of the author of solutions."""
+
+    author: str = "lab/teacher"
+    """Who writes solutions: a model as for --model, openai:NAME of a server, or recorded:FILE."""
+    author_base_url: str | None = None
+    """Address of the server of an --author openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Students:
     """Several students in one command."""
 
@@ -94,7 +104,7 @@ class Students:
     what is asked of the teacher is asked once. The students are shown side by side at the end."""
 
 
-ROLES: dict[str, type] = {"teacher": Teacher}
+ROLES: dict[str, type] = {"author": Author, "teacher": Teacher}
 """Flags of the roles, beside the base, that a recipe's Spec may name."""
 
 
