@@ -167,6 +167,8 @@ class GuessingEngine:
         self.halve = halve
         self.fails = fails
         self.asked: list[str] = []
+        self.scored: list[Request] = []
+        """What log-probabilities were asked for, in order."""
 
     def chunks(
         self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
@@ -214,16 +216,21 @@ class GuessingEngine:
 
     def logprobs(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
         for chunk in chunks:
+            self.scored += chunk.requests
             yield Finished(
                 chunk,
                 [
                     Logprobs(
-                        tuple(-float(len(text)) for text in request.continuations or ()),
+                        tuple(self.likelihood(request, text) for text in request.continuations or ()),
                         tuple(len(text) for text in request.continuations or ()),
                     )
                     for request in chunk.requests
                 ],
             )
+
+    def likelihood(self, request: Request, text: str) -> float:
+        """Return the log-probability of a text after a prompt: shorter ones are likelier."""
+        return -float(len(text))
 
     def close(self) -> None:
         pass
@@ -238,6 +245,8 @@ class ImprovingTrainer:
     def __init__(self) -> None:
         self.started_from: list[Path] = []
         self.rows: list[list[dict[str, Any]]] = []
+        self.asked: list[tuple[Loss, Optimizer, int]] = []
+        """Loss, optimizer and epochs of each training, in order."""
         self.drift = 0.0
         """Added to the skill: another machine, other versions."""
 
@@ -257,6 +266,7 @@ class ImprovingTrainer:
         table = pq.read_table(rows).to_pylist()
         self.started_from.append(start)
         self.rows.append(table)
+        self.asked.append((loss, optimizer, epochs))
         right = sum(_is_right(row) for row in table) / len(table)
         old = float(load_file(start / "model.safetensors")["skill"][0])
         for epoch in range(1, epochs + 1):

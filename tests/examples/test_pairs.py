@@ -87,5 +87,5 @@ def test_a_pair_is_learned_as_both_were_sampled() -> None:
 def test_no_pair_at_all_is_said_clearly() -> None:
     right, wrong = (Rows(samples(problem, "ab")) for problem in "pq")
     must_be_there(pairs_of(right, right, limit=1, seed=0))
-    with pytest.raises(NothingToLearn, match="both a right and a wrong sample.*\nhint: draw more"):
+    with pytest.raises(NothingToLearn, match=r"both a right and a wrong sample.*\nhint: draw more"):
         must_be_there(pairs_of(right, wrong, limit=1, seed=0))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from docendo.core.errors import NothingToLearn
 from docendo.core.records import Example, Sample
 from docendo.core.seeds import derived_rng
-from docendo.core.table import Table, problem_id_of
+from docendo.core.table import Derived, Table, problem_id_of
 
 
 def pairs_of(right: Table[Any], wrong: Table[Any], *, limit: int, seed: int) -> Table[tuple[Any, Any]]:
     """Return pairs (right, wrong) of one problem: all there are, or ``limit`` of them drawn uniformly.
 
     All are the Cartesian product. A draw is without replacement, and depends on the seed and the problem
-    alone; the pairs stand in the order of the product. A problem that lacks one of the two gives none.
+    alone; the pairs stand in the order of the product, problems in that of their first right row. A problem
+    that lacks one of the two gives none.
 
     Args:
         right: What is to be preferred; rows of a problem need not stand together.
@@ -35,27 +37,22 @@ def pairs_of(right: Table[Any], wrong: Table[Any], *, limit: int, seed: int) -> 
         ['ax', 'ay', 'bx', 'by', 'cx', 'cy']
     """
 
-    def drawn(rows: list[Any]) -> list[tuple[Any, Any]]:
-        chosen = [row for row, is_right in rows if is_right]
-        rejected = [row for row, is_right in rows if not is_right]
-        count = len(chosen) * len(rejected)
-        if count == 0:
-            return []
-        places: Any = range(count)
-        if count > limit:
-            about = problem_id_of(chosen[0])
-            places = sorted(derived_rng(seed, "pairs", about).sample(places, limit))
-        return [(chosen[place // len(rejected)], rejected[place % len(rejected)]) for place in places]
+    def drawn() -> Iterator[tuple[Any, Any]]:
+        wrong_of: dict[str, list[Any]] = {}
+        for row in wrong:
+            wrong_of.setdefault(problem_id_of(row), []).append(row)
+        right_of: dict[str, list[Any]] = {}
+        for row in right:
+            right_of.setdefault(problem_id_of(row), []).append(row)
+        for problem_id, chosen in right_of.items():
+            rejected = wrong_of.get(problem_id, [])
+            places: Sequence[int] = range(len(chosen) * len(rejected))
+            if len(places) > limit:
+                places = sorted(derived_rng(seed, "pairs", problem_id).sample(places, limit))
+            for place in places:
+                yield chosen[place // len(rejected)], rejected[place % len(rejected)]
 
-    return (right.map(_as_right) + wrong.map(_as_wrong)).groups(drawn)
-
-
-def _as_right(row: Any) -> tuple[Any, bool]:
-    return row, True
-
-
-def _as_wrong(row: Any) -> tuple[Any, bool]:
-    return row, False
+    return Derived([right, wrong], drawn, bound=None, key=["pairs", limit, seed])
 
 
 def preferred(right: Sample | Example, wrong: Sample) -> Example:

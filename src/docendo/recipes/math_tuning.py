@@ -34,6 +34,7 @@ from typing import Any, Literal
 from docendo.core.checks import Checks
 from docendo.core.errors import SettingError
 from docendo.core.losses import EvaluatorMargin, Optimizer, Xent
+from docendo.core.parts import identity_of
 from docendo.core.records import Example, Label, Model, Problem, Sample
 from docendo.core.table import Rows, Table
 from docendo.examples.pairs import must_be_there, pairs_of
@@ -228,13 +229,10 @@ def _evaluator(run: Run, config: MathTuningConfig) -> Model:
             "pairs of the evaluator": len(pairs),
         }
 
-    def two(one: Sample, other: Sample) -> list[Example]:
-        return [question.labelled(one, is_right=True), question.labelled(other, is_right=False)]
-
     is_margin = config.loss == "margin"
     return run.train(  # E
         generator,
-        pairs.map(question.pair) if is_margin else pairs.each(two),
+        question.for_margin(pairs) if is_margin else question.for_xent(pairs),
         EvaluatorMargin(margin=config.margin) if is_margin else Xent(),
         optimizer=replace(config.optimizer, learning_rate=config.evaluator_rate),
         epochs=config.evaluator_epochs,
@@ -263,7 +261,8 @@ def _solutions(run: Run, config: MathTuningConfig) -> Table[Any]:
         return human
     author = run.model("author").using(format=config.author_format)
     written = run.verify(run.sample(author, problems, name="author"))
-    kept = run.select(written, correct, name="author").map(_Rewritten(run))
+    rewritten = _Rewritten(run)
+    kept = run.select(written, correct, name="author").map(rewritten, key=rewritten.key)
     return kept if config.solutions == "author" else human + kept
 
 
@@ -276,6 +275,7 @@ class _Rewritten:
 
     def __init__(self, run: Run) -> None:
         self._shape, self._context = run.format_of(run.base), run.base.context
+        self.key = ["rewritten", identity_of(self._shape), identity_of(self._context)]
 
     def __call__(self, sample: Sample) -> Example:
         prompt = self._shape.prompt(sample.problem, self._context)

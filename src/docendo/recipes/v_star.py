@@ -54,7 +54,7 @@ class VStarConfig:
     """Temperature of all samples. Paper: not stated."""
     deduplicate: bool = True
     """Learn each text of a problem once, as right and as wrong. Paper: not stated."""
-    pairs: int = 8
+    pairs: int = 4
     """At most so many pairs of a problem. Paper: the whole product."""
     solution_pairs: bool = False
     """The task's own solutions also stand as right in the pairs. Paper: yes; ours: they can be told from
@@ -89,6 +89,7 @@ def _arms(config: VStarConfig) -> Sequence[Arm]:
     arms = [
         Arm("vote", _vote(config.samples_per_problem)),
         Arm("star-dagger", star_dagger),
+        Arm("untrained", untrained, is_rival=False),
         Arm("supervised", _supervised, is_rival=False),
     ]
     if config.one_round:
@@ -108,6 +109,13 @@ def star_dagger(run: Run, config: VStarConfig) -> Model:
     """Return the final generator, asked greedily: the same budget, and what is wrong is thrown away."""
     generator, _ = _generated(run, config)
     return generator
+
+
+def untrained(run: Run, config: VStarConfig) -> Table[Sample]:
+    """Return for each test problem the sample that is likeliest under G_0: what the pairs add to."""
+    generator, _ = _generated(run, config)
+    scored = run.score(_drawn(run, config, generator), Likelihood(model=_supervised(run, config)))
+    return run.select(scored, Choose("best", run.task.verifier, "likelihood"), name="choose")
 
 
 def one_round(run: Run, config: VStarConfig) -> Model:
@@ -178,7 +186,7 @@ def _verifier(run: Run, config: VStarConfig, tried: Table[Sample]) -> Model:
     how = replace(config.optimizer, learning_rate=config.verifier_rate)
     loss = Preference(beta=config.beta)
     epochs = config.verifier_epochs
-    rows = pairs.map(preferred)
+    rows = pairs.map(preferred, key="preferred")
     return run.train(first, rows, loss, optimizer=how, epochs=epochs, reference=first, name="verifier")
 
 

@@ -61,7 +61,7 @@ class Question:
         return Prompt(sample.problem, whole, (sample.id,))
 
     def labelled(self, sample: Sample, *, is_right: bool) -> Example:
-        """Return the training row that says whether a sample is right, for `Xent`."""
+        """Return the training row that says whether a sample is right."""
         return Example(
             self.prompt(sample).messages,
             choices=self.choices,
@@ -71,7 +71,7 @@ class Question:
         )
 
     def pair(self, right: Sample, wrong: Sample) -> Example:
-        """Return the training row that prefers one sample of a problem to another, for `EvaluatorMargin`."""
+        """Return the training row that prefers one sample of a problem to another."""
         (before, chosen), (_, rejected) = self._parts(right), self._parts(wrong)
         return Example(
             before,
@@ -80,6 +80,24 @@ class Question:
             choices=self.choices,
             problem_id=right.problem.id,
             parents=(right.id, wrong.id),
+        )
+
+    def for_margin(self, pairs: Table[tuple[Sample, Sample]]) -> Table[Example]:
+        """Return the rows that `EvaluatorMargin` learns from: one for each pair (right, wrong)."""
+        return pairs.map(self.pair, key=["evaluator-pair", identity_of(self)])
+
+    def for_xent(self, pairs: Table[tuple[Sample, Sample]]) -> Table[Example]:
+        """Return the rows that `Xent` learns from: what is right of each pair, then what is wrong."""
+
+        def chosen(right: Sample, wrong: Sample) -> Example:
+            return self.labelled(right, is_right=True)
+
+        def rejected(right: Sample, wrong: Sample) -> Example:
+            return self.labelled(wrong, is_right=False)
+
+        about = identity_of(self)
+        return pairs.map(chosen, key=["evaluator-right", about]) + pairs.map(
+            rejected, key=["evaluator-wrong", about]
         )
 
     def _parts(self, sample: Sample) -> tuple[tuple[Message, ...], str]:
