@@ -170,6 +170,8 @@ class GuessingEngine:
         self.halve = halve
         self.fails = fails
         self.asked: list[str] = []
+        self.scored: list[Request] = []
+        """What log-probabilities were asked for, in order."""
 
     def chunks(
         self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
@@ -219,20 +221,24 @@ class GuessingEngine:
         nats = self.nats(skill_of(checkpoint))
         for chunk in chunks:
             self.before_chunk(chunk)
-            yield Finished(chunk, [_logprobs(request, nats) for request in chunk.requests])
+            self.scored += chunk.requests
+            yield Finished(chunk, [self._logprobs(request, nats) for request in chunk.requests])
+
+    def _logprobs(self, request: Request, nats: float) -> Logprobs:
+        texts = request.continuations or ()
+        ids = request.continuation_ids or tuple(tuple(range(len(text))) for text in texts)
+        return Logprobs(
+            tuple(nats * self.likelihood(request, text) for text in texts),
+            tuple(len(text) for text in texts),
+            tuple((-nats,) * len(own) for own in ids),
+        )
+
+    def likelihood(self, request: Request, text: str) -> float:
+        """Return the log-probability of a text after a prompt: shorter ones are likelier."""
+        return -float(len(text))
 
     def close(self) -> None:
         pass
-
-
-def _logprobs(request: Request, nats: float) -> Logprobs:
-    texts = request.continuations or ()
-    ids = request.continuation_ids or tuple(tuple(range(len(text))) for text in texts)
-    return Logprobs(
-        tuple(-nats * len(text) for text in texts),
-        tuple(len(text) for text in texts),
-        tuple((-nats,) * len(own) for own in ids),
-    )
 
 
 class ImprovingTrainer:
@@ -284,8 +290,11 @@ class ImprovingTrainer:
 
 
 def _is_right(row: dict[str, Any]) -> bool:
-    completion = row["completion"] if "completion" in row else row["chosen"]
-    text = completion if isinstance(completion, str) else completion[0]["content"]
+    """Tell whether a row teaches something right; of a pair, by what it prefers; rows of choices do."""
+    if "probabilities" in row:
+        return True
+    taught = row["chosen"] if "chosen" in row else row["completion"]
+    text = taught if isinstance(taught, str) else taught[0]["content"]
     asked = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
     a, b = (int(number) for number in re.findall(r"\d+", asked)[:2])
     return a + b == int(re.findall(r"\d+", text)[-1])
@@ -358,7 +367,7 @@ class House:
             name=name,
             workspace=workspace,
             task=self.task,
-            models={"base": self.base, "teacher": self.teacher, **self.models},
+            models={"base": self.base, "teacher": self.teacher, "author": self.teacher, **self.models},
             engine=lambda name: self.engine,
             trainer=lambda: self.trainer,
             settings=self.settings,

@@ -86,6 +86,16 @@ class Teacher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """The model in the role of the author of solutions."""
+
+    author: str = "lab/teacher"
+    """Who writes solutions: a model as for --model, openai:NAME of a server, or recorded:FILE."""
+    author_base_url: str | None = None
+    """Address of the server of an --author openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Students:
     """Several students in one command."""
 
@@ -103,7 +113,7 @@ class Reward:
     are told to score by a model."""
 
 
-ROLES: dict[str, type] = {"teacher": Teacher, "reward": Reward}
+ROLES: dict[str, type] = {"author": Author, "teacher": Teacher, "reward": Reward}
 """Flags of the roles, beside the base, that a recipe's Spec may name."""
 
 

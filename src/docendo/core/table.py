@@ -259,6 +259,11 @@ class Derived(Table[Row]):
             return super()._compute_digest()
         return digest_of(["derived", self._key, *(parent.digest for parent in self.parents)])
 
+    def _unknown_key(self) -> str:
+        if self._key is None:
+            return super()._unknown_key()
+        return digest_of(["derived", self._key, *(parent.plan_key for parent in self.parents)])
+
 
 class Chained(Table[Row]):
     """Tables one after the other."""

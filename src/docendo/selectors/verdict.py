@@ -34,3 +34,5 @@ class HasVerdict:
 
 correct = HasVerdict()
 """Keep what the task's verifier called correct."""
+incorrect = HasVerdict((Outcome.INCORRECT,))
+"""Keep what it called incorrect: an answer was read, and it is another one."""
