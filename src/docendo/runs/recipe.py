@@ -28,6 +28,18 @@ class Arm:
     """Whether the method must beat it to be called improved."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Two of a recipe's arms that the method and the other arms of its own stand between.
+
+    The result says how much of the way from the one to the other each of them goes; see
+    `docendo.metrics.pgr`.
+    """
+
+    supervisor: str
+    ceiling: str
+
+
 def _no_arms(config: Any) -> Sequence[Arm]:
     return ()
 
@@ -42,6 +54,8 @@ class Spec:
     """Its own arms under a config."""
     rivals: tuple[str, ...] = CONTROLS
     """Which of the arms beside every recipe it must beat."""
+    gap: Gap | None = None
+    """Where what counts is how much of a gap is recovered."""
     is_label_free: bool = False
     """Whether no gold answer of any split can change what it produces; a test permutes them all."""
 

@@ -1,0 +1,1 @@
+"""What is trained on: Examples made of problems and of what models say of them."""
