@@ -343,7 +343,7 @@ def test_a_classification_head_gives_the_classes(engine: TransformersEngine, tmp
             logits = model(torch.tensor([tokenizer.prompt_ids(request.messages)])).logits[0]
         assert rows[place].values == pytest.approx(logits.log_softmax(-1).tolist(), abs=1e-4)
         assert rows[place].tokens == (1, 1, 1)
-    with pytest.raises(ModelError, match="has a classification head and cannot write"):
+    with pytest.raises(ModelError, match="whose classes have no names, and cannot write"):
         engine.sample(checkpoint, chunks, WARM)
 
 
@@ -356,6 +356,31 @@ def plain_logits(folder: Path, ids: list[int]) -> list[float]:
     model.config.get_text_config().pad_token_id = -1
     with torch.inference_mode():
         return model(torch.tensor([ids])).logits[0].tolist()
+
+
+def test_a_head_with_named_classes_answers_with_their_names(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
+    import math
+
+    names = {0: "no", 1: "yes"}
+    checkpoint = open_checkpoint(write_model(tmp_path, head="classes", num_labels=2, id2label=names))
+    asked = [Request(place, one.messages) for place, one in enumerate(requests_of(12))]
+    classes = rows_of(engine.logprobs(checkpoint, list(engine.chunks(checkpoint, asked, None))))
+    greedy = Sampling()
+    chosen = rows_of(engine.sample(checkpoint, engine.chunks(checkpoint, asked, greedy), greedy))
+    for place, found in classes.items():
+        no, yes = found.values
+        assert chosen[place].text == (" yes" if yes > no else " no")
+        assert (chosen[place].finish, chosen[place].token_ids) == ("stop", ())
+    often = requests_of(12, samples=40)
+    drawn, again = (
+        rows_of(engine.sample(checkpoint, engine.chunks(checkpoint, often, WARM), WARM)) for _ in range(2)
+    )
+    assert drawn == again
+    share = [one.text for one in drawn.values()].count(" yes") / len(drawn)
+    wanted = sum(math.exp(found.values[1]) for found in classes.values()) / len(classes)
+    assert share == pytest.approx(wanted, abs=0.1)  # of 480 draws: more than four deviations
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])

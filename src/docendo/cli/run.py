@@ -113,8 +113,30 @@ class Reward:
     are told to score by a model."""
 
 
-ROLES: dict[str, type] = {"author": Author, "teacher": Teacher, "reward": Reward}
-"""Flags of the roles, beside the base, that a recipe's Spec may name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weak:
+    """The model in the role of the weak supervisor, and those between it and the strong one."""
+
+    weak: str = "lab/student"
+    """Who is taught with gold answers and then supervises: a model as for --model, which is trained."""
+    between: tuple[str, ...] = ()
+    """Models of sizes in between, the smaller first: each learns the labels of the one before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Several pairs of models in one command."""
+
+    models: tuple[str, ...] = ()
+    """Models from the weakest to the strongest: every earlier one supervises every later one, instead of
+    --weak and --model. Each pair is a run of its own, NAME-WEAK-STRONG; what pairs share is done once."""
+    self_pairs: bool = False
+    """Let every one of --models supervise itself, too."""
+
+
+ROLES: dict[str, type] = {"author": Author, "teacher": Teacher, "reward": Reward, "weak": Weak}
+"""Flags of the roles, beside the base, that a recipe's Spec may name. The first field names the model; empty:
+none. Where there is a field ``ROLE_base_url`` it may be a served one."""
 
 
 app = App(name="run", help="Run a recipe, or go on with a run.", help_format="plaintext")
@@ -148,6 +170,7 @@ def _add(name: str) -> None:
     doc = (inspect.getdoc(inspect.getmodule(recipe)) or "").split("\n\n")[0]
     config = _config_class(recipe)
     roles = spec_of(recipe).roles
+    is_served = any(_may_be_served(role) for role in roles) or not _trains(config)
     groups = [
         Settings(RunOptions, "Run"),
         Settings(config, f"Settings of {name}"),
@@ -155,10 +178,11 @@ def _add(name: str) -> None:
         Settings(TaskOptions, "Task"),
         *(Settings(ROLES[role], role.capitalize()) for role in roles),
         *([Settings(Students, "Teacher")] if "teacher" in roles else []),
+        *([Settings(Pairs, "Weak")] if "weak" in roles else []),
     ]
     if not _trains(config):
         groups.append(Settings(ServedBase, "Served models"))
-    if "teacher" in roles or not _trains(config):  # a reward model is read, not asked
+    if is_served:
         groups += [
             Settings(ServerOptions, "Served models"),
             Settings(RecordedColumns, "Recorded completions"),
@@ -183,7 +207,7 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
         workspace = Workspace(path_of(options.workspace), watcher=watcher)
         trains = _trains(_config_class(recipe))
         models = {
-            name: _models(recipe_name, parts, options, base, trains=trains) for name, base in runs.items()
+            name: _models(recipe_name, parts, options, named, trains=trains) for name, named in runs.items()
         }
         server = _server(parts, models)
         recorded = parts.get(RecordedColumns, RecordedColumns())
@@ -224,6 +248,10 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
     if not options.dry_run:
         width = min(120, shutil.get_terminal_size((100, 40)).columns)
         print(reports_text(workspace, list(runs), width=width, colour=sys.stdout.isatty()))
+        if parts.get(Pairs, Pairs()).models:
+            from docendo.report.html.pairs import write_pairs
+
+            print(write_pairs(workspace, _whole_name(recipe_name, parts), list(runs)))
     return 0
 
 
@@ -237,29 +265,56 @@ def _executed(asked: Experiment) -> None:
         write_report(asked.workspace, asked.name)
 
 
-def _runs(recipe_name: str, parts: dict[type, Any]) -> dict[str, str]:
-    """Return the runs of the command: name -> the model that it starts from."""
+def _whole_name(recipe_name: str, parts: dict[type, Any]) -> str:
+    """Return the name of the run, or what the names of several begin with."""
+    options = parts[RunOptions]
+    said = [parts[kind] for kind in ROLES.values() if kind in parts]
+    return options.name or default_name(recipe_name, options, said)
+
+
+def _runs(recipe_name: str, parts: dict[type, Any]) -> dict[str, dict[str, str]]:
+    """Return the runs of the command: name -> role -> the model that it names in place of the flag's."""
     options = parts[RunOptions]
     students: tuple[str, ...] = parts.get(Students, Students()).students
-    teachers = [parts[kind] for kind in ROLES.values() if kind in parts]
     if students and options.model != RunOptions().model:
         raise SettingError(
             f"both --model {options.model} and --students were given", hint="name all in --students"
         )
-    whole = options.name or default_name(recipe_name, options, teachers)
+    whole = _whole_name(recipe_name, parts)
     if not re.fullmatch(r"[\w][\w.-]*", whole):
         raise SettingError(
             f"name is {whole!r}; expected letters, digits, '.', '_' and '-', not beginning with a sign"
         )
+    if (pairs := parts.get(Pairs, Pairs())).models:
+        return _pairs(whole, pairs, options, parts[Weak])
     if not students:
-        return {whole: options.model}
-    runs = {f"{whole}-{_leaf(student)}": student for student in students}
+        return {whole: {"base": options.model}}
+    runs = {f"{whole}-{_leaf(student)}": {"base": student} for student in students}
     if len(runs) < len(students):
         raise SettingError(
             f"students is {','.join(students)}; expected models with different last names",
             hint="each student's run is named by it; run equal names in commands of their own, with --name",
         )
     return runs
+
+
+def _pairs(whole: str, pairs: Pairs, options: RunOptions, weak: Weak) -> dict[str, dict[str, str]]:
+    """Return a run for every earlier model with every later one, and with itself where that is wanted."""
+    if options.model != RunOptions().model or weak != Weak():
+        raise SettingError(
+            "--models was given beside --model, --weak or --between", hint="name all models in --models"
+        )
+    least = 1 if pairs.self_pairs else 2
+    if len({_leaf(model) for model in pairs.models}) < len(pairs.models) or len(pairs.models) < least:
+        raise SettingError(
+            f"models is {','.join(pairs.models)}; expected at least {least}, with different last names",
+            hint="each pair's run is named by them",
+        )
+    return {
+        f"{whole}-{_leaf(first)}-{_leaf(second)}": {"base": second, "weak": first}
+        for place, first in enumerate(pairs.models)
+        for second in pairs.models[place + (not pairs.self_pairs) :]
+    }
 
 
 def _server(parts: dict[type, Any], models: dict[str, dict[str, Model]]) -> ServerOptions:
@@ -297,21 +352,31 @@ def _leaf(model: str) -> str:
 
 
 def _models(
-    recipe_name: str, parts: dict[type, Any], options: RunOptions, base: str, *, trains: bool
+    recipe_name: str, parts: dict[type, Any], options: RunOptions, named: dict[str, str], *, trains: bool
 ) -> dict[str, Model]:
     """Open the models of all roles; what cannot be trained is refused before anything is asked or paid."""
     served_base: ServedBase = parts.get(ServedBase, ServedBase())
-    models = {"base": open_model(base, base_url=served_base.base_url)}
-    if trains and models["base"].checkpoint.engine != "transformers":
-        raise SettingError(
-            f"model is {base!r}, but {recipe_name} trains it, which needs its weights",
-            hint="name a directory or a Hugging Face id; served and recorded models can teach",
-        )
+    models = {"base": open_model(named["base"], base_url=served_base.base_url)}
     for role, kind in ROLES.items():
         said = parts.get(kind)
-        if said is not None and (named := getattr(said, role)):
-            models[role] = open_model(named, base_url=getattr(said, f"{role}_base_url", None))
+        if said is not None and (name := named.get(role, getattr(said, role))):
+            models[role] = open_model(name, base_url=getattr(said, f"{role}_base_url", None))
+    between: tuple[str, ...] = parts.get(Weak, Weak()).between
+    models |= {f"between-{place}": open_model(name) for place, name in enumerate(between, start=1)}
+    for role, model in models.items():
+        is_trained = trains if role == "base" else not _may_be_served(role)
+        if is_trained and model.checkpoint.engine != "transformers":
+            raise SettingError(
+                f"{'model' if role == 'base' else role} is {model.checkpoint.name!r}, but {recipe_name} "
+                "trains it, which needs its weights",
+                hint="name a directory or a Hugging Face id; served and recorded models can teach",
+            )
     return {role: replace(model, context=Context(format=options.format)) for role, model in models.items()}
+
+
+def _may_be_served(role: str) -> bool:
+    """Return whether the model of a role is only asked, and not trained."""
+    return role in ROLES and any(field.name == f"{role}_base_url" for field in fields(ROLES[role]))
 
 
 def _told(models: dict[str, Model]) -> str:

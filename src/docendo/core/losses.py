@@ -231,10 +231,28 @@ class Preference(Loss):
 
 
 _SOFT_LABELS = Reads(texts=(), choices=True, numbers=("probabilities",))
+Head = Literal["none", "zeros", "words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Xent(Loss):
+class ClassLoss(Loss):
+    """A loss over the probabilities of a few choices: those of texts, or of a classification head."""
+
+    reads: ClassVar[Reads] = _SOFT_LABELS
+    head: Head = "none"
+    """None: choices are texts that may follow the prompt; of a start that has a head, its classes. Zeros,
+    words: start a head on a causal model, one class a choice, in their order: of zeros (released code), or of
+    the output rows of the choices' first tokens (paper, as remembered)."""
+
+    @property
+    def head_fault(self) -> str:
+        """What is wrong with ``head``; empty where nothing is."""
+        known = ("none", "zeros", "words")
+        return "" if self.head in known else f"head is {self.head!r}; expected one of {', '.join(known)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Xent(ClassLoss):
     """Cross-entropy of soft labels w and the model's choice probabilities: ``mean_r -sum_c w_rc log p_rc``.
 
     Weak-to-strong's naive loss (arXiv:2312.09390), and the evaluator's L_cls-xent (arXiv:2310.10047, eq. 9)
@@ -242,14 +260,20 @@ class Xent(Loss):
     """
 
     name: ClassVar[str] = "xent"
-    reads: ClassVar[Reads] = _SOFT_LABELS
     renormalised: bool = True
     """Over the choices, as a classification head's. False: a choice's probability among all texts, as eq. 9
     of the evaluator prints it; then the choices also become more likely than other words."""
 
+    def __post_init__(self) -> None:
+        faults = [self.head_fault] if self.head_fault else []
+        if self.head != "none" and not self.renormalised:
+            faults.append(f"renormalised is False and head is {self.head!r}; a head knows its classes alone")
+        if faults:
+            raise SettingError.of_all(faults)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogConf(Loss):
+class LogConf(ClassLoss):
     """Weak-to-strong's auxiliary confidence loss (arXiv:2312.09390), for two choices.
 
     With a = a(progress), w the weak labels, and h the model's own predictions, hardened at that threshold of
@@ -261,7 +285,6 @@ class LogConf(Loss):
     """
 
     name: ClassVar[str] = "logconf"
-    reads: ClassVar[Reads] = _SOFT_LABELS
     alpha: float = 0.5
     """The largest a. In ``[0, 1]``. The paper has 0.75 for its largest students."""
     warmup_share: float = 0.2
@@ -282,19 +305,20 @@ class LogConf(Loss):
             faults.append(f"ramp is {self.ramp!r}; expected linear or released")
         if self.ties not in ("label", "first"):
             faults.append(f"ties is {self.ties!r}; expected label or first")
+        if self.head_fault:
+            faults.append(self.head_fault)
         if faults:
             raise SettingError.of_all(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product(Loss):
+class Product(ClassLoss):
     """Weak-to-strong's ``product`` loss: cross-entropy with a target proportional to p^beta w^alpha.
 
     The target is a constant for the gradient. From the released code alone.
     """
 
     name: ClassVar[str] = "product"
-    reads: ClassVar[Reads] = _SOFT_LABELS
     alpha: float = 1.0
     """Exponent of the weak labels. >= 0."""
     beta: float = 1.0
@@ -306,6 +330,8 @@ class Product(Loss):
             for name in ("alpha", "beta")
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0)
         ]
+        if self.head_fault:
+            faults.append(self.head_fault)
         if faults:
             raise SettingError.of_all(faults)
 

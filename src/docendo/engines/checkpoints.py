@@ -159,6 +159,17 @@ def classes_of(folder: Path) -> int:
     return len(labels) if labels else int(config.get("num_labels", 2))
 
 
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return what the classes of the head are called, class 0 first; empty where they have no names.
+
+    The names ``LABEL_0`` and so on, which transformers gives by itself, are none.
+    """
+    labels = read_config(folder).get("id2label") or {}
+    names = tuple(str(labels[key]) for key in sorted(labels, key=int))
+    is_named = classes_of(folder) > 1 and names != tuple(f"LABEL_{place}" for place in range(len(names)))
+    return names if is_named else ()
+
+
 def _fetched(source: str) -> Path:
     if not _HUB_ID.fullmatch(source) or source.startswith((".", "/", "~")):
         raise ModelError(

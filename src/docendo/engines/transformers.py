@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import functools
 import math
+import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -24,7 +25,13 @@ from typing import Any, ClassVar, Literal
 from docendo.core.errors import ModelError, SettingError, StageError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
 from docendo.core.records import Checkpoint, Completion, Logprobs
-from docendo.engines.checkpoints import classes_of, load_tokenizer, read_config, weight_files
+from docendo.engines.checkpoints import (
+    class_names,
+    classes_of,
+    load_tokenizer,
+    read_config,
+    weight_files,
+)
 from docendo.engines.jobs import (
     Broke,
     ClassesJob,
@@ -108,6 +115,7 @@ class _Served:
     vocabulary: int
     cache_bytes_per_token: int
     classes: int
+    class_names: tuple[str, ...]
     workers: int
     note: str
     """Why it is not decoded by the own path; empty where it is."""
@@ -255,6 +263,9 @@ class TransformersEngine:
     ) -> Generator[Finished | Halved]:
         """Answer every chunk, in the order in which they get done; results are `Completion` rows.
 
+        A classification head answers with a space and the name of a class: greedily the most probable one, of
+        equals the first; at a temperature one drawn by the sample's seed.
+
         A prompt that leaves no room for a token gives rows with status ``failed``. A chunk that does not fit
         into memory, or that takes its worker down twice, is halved; a single request that does is failed.
 
@@ -263,11 +274,14 @@ class TransformersEngine:
             StageError: A worker met a fault that asking again would not mend.
         """
         served = self._served(checkpoint)
-        if served.classes:
+        if served.classes and not served.class_names:
             raise ModelError(
-                f"{checkpoint.name or checkpoint.location} has a classification head and cannot write",
-                hint="sample from a causal language model; ask this one for logprobs",
+                f"{checkpoint.name or checkpoint.location} has a classification head whose classes have no "
+                "names, and cannot write",
+                hint="ask it for logprobs; or name its classes in config.json, under id2label",
             )
+        if served.classes:
+            return self._run(served, chunks, functools.partial(self._choosing_task, served, sampling))
         return self._run(served, chunks, functools.partial(self._sample_task, served, sampling))
 
     def logprobs(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Generator[Finished | Halved]:
@@ -352,6 +366,21 @@ class TransformersEngine:
             served.weights, texts, starts, max(1, (self.options.memory_budget_mb << 20) // (2 * _LOGIT_BYTES))
         )
         return _Task(chunk, job, results, failed)
+
+    def _choosing_task(self, served: _Served, sampling: Sampling, chunk: Chunk) -> _Task:
+        asked = self._classes_task(served, chunk)
+        lengths = [len(served.tokenizer.prompt_ids(request.messages)) for request in chunk.requests]
+
+        def results(found: list[list[float]]) -> list[Completion]:
+            return [
+                _chosen(served.class_names, one.values, seed, sampling, length)
+                if one.values
+                else _failed(f"prompt of {length} tokens does not fit into the context", length)
+                for request, one, length in zip(chunk.requests, asked.results(found), lengths, strict=True)
+                for seed in request.seeds or (0,)
+            ]
+
+        return replace(asked, results=results)
 
     def _classes_task(self, served: _Served, chunk: Chunk) -> _Task:
         texts = [_classified(served.tokenizer, request) for request in chunk.requests]
@@ -464,6 +493,7 @@ class TransformersEngine:
             vocabulary=text.get("vocab_size") or tokenizer.vocabulary,
             cache_bytes_per_token=2 * layers * kv_heads * size * width,
             classes=classes,
+            class_names=class_names(folder) if classes else (),
             workers=workers,
             note=note,
         )
@@ -527,6 +557,24 @@ def _classified(tokenizer: Tokenizer, request: Request) -> list[int]:
     if request.continuations:
         return prompt + tokenizer.completion_ids(request.messages, request.continuations[0])
     return prompt
+
+
+def _chosen(
+    names: Sequence[str], logprobs: Sequence[float], seed: int, sampling: Sampling, prompt_tokens: int
+) -> Completion:
+    """Return the completion that names the most probable class, or one drawn at the temperature."""
+    place = max(range(len(names)), key=logprobs.__getitem__)
+    if sampling.temperature > 0:
+        top = logprobs[place]
+        chances = [math.exp((value - top) / sampling.temperature) for value in logprobs]
+        place = random.Random(seed).choices(range(len(names)), chances)[0]
+    return Completion(
+        f" {names[place]}",
+        "stop",
+        token_logprobs=(logprobs[place],) if sampling.logprobs else None,
+        prompt_tokens=prompt_tokens,
+        generated_tokens=1,
+    )
 
 
 def _completions(

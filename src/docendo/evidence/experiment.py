@@ -19,6 +19,7 @@ from docendo.core.protocols import Engine, Task, Trainer
 from docendo.core.records import Model
 from docendo.evidence.arms import Controls, gold, unverified
 from docendo.evidence.measures import Measured, as_pair, majority_of, measured, silence_in_words
+from docendo.evidence.recovered import recoveries
 from docendo.evidence.verdict import verdict
 from docendo.metrics.paired import compare
 from docendo.metrics.transitions import transitions
@@ -239,6 +240,7 @@ def _head(asked: Experiment, name: str, seeds: Sequence[int]) -> dict[str, Any]:
         "recipe": asked.recipe_name,
         "task": asked.task.name,
         "model": asked.models["base"].checkpoint.name,
+        "roles": {role: model.checkpoint.name for role, model in asked.models.items() if role != "base"},
         "config": identity_of(asked.config),
         "settings": identity_of(replace(asked.settings, seed=seeds[0])),
         "controls": asked.controls,
@@ -296,9 +298,16 @@ def _judged(
             )
     return {
         "comparisons": comparisons,
+        **_recovered(asked, finals_S),
         "verdict": verdict([] if chose_on_test else intervals),
         "chose_on_test": chose_on_test,
     }
+
+
+def _recovered(asked: Experiment, finals_S: Sequence[Mapping[str, Measured]]) -> dict[str, Any]:
+    """Return what is recovered of the recipe's gap; nothing where it has none."""
+    gap = spec_of(asked.recipe).gap
+    return {} if gap is None else {"recovered": recoveries(gap, finals_S, asked.task.verifier.same)}
 
 
 def _rivals(asked: Experiment) -> frozenset[str]:

@@ -31,6 +31,8 @@ class Measured:
     outcomes: dict[str, str] = field(repr=False)
     """Problem id -> outcome of the one answer that counts."""
     extra: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    answers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Problem id -> the answer that counts, where one could be read."""
     silent: frozenset[str] = field(default=frozenset(), repr=False)
     """Ids of the problems to which nothing was said at all: no completion came, or no answer was given."""
 
@@ -87,7 +89,7 @@ def measured(
         positive: The answer that is the positive class.
     """
     greedy = greedy_of(evaluation)
-    columns = greedy.columns(["problem_id", "verdict", "status"])
+    columns = greedy.columns(["problem_id", "verdict", "status", "answer", "is_parsed"])
     found = dict(zip(columns["problem_id"], columns["verdict"], strict=True))
     if len(found) != len(columns["problem_id"]):
         raise ValueError(f"arm {evaluation.arm}: two answers for one problem were given to `evaluate`")
@@ -95,6 +97,7 @@ def measured(
         raise ValueError(f"arm {evaluation.arm}: answers to problems outside of the split were given")
     outcomes = {problem_id: found.get(problem_id, "failed") for problem_id in problem_ids}
     statuses = dict(zip(columns["problem_id"], columns["status"], strict=True))
+    said = zip(columns["problem_id"], columns["answer"], columns["is_parsed"], strict=True)
     silent = frozenset(problem_id for problem_id in problem_ids if statuses.get(problem_id) != "ok")
     extra: dict[str, Any] = {"stages": {"greedy": sorted(greedy.stages)}}
     extra["drift"] = _drift(greedy, same)
@@ -113,6 +116,7 @@ def measured(
         model=name,
         outcomes=outcomes,
         extra=extra,
+        answers={problem_id: answer for problem_id, answer, is_parsed in said if is_parsed},
         silent=silent,
     )
 

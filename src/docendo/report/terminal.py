@@ -27,6 +27,15 @@ from docendo.report.figures import (
     points_interval,
     short_count,
 )
+from docendo.report.recovered import (
+    agreement_in_words,
+    medians_in_words,
+    pairs,
+    pgr_in_words,
+    recovered,
+    triangle,
+)
+from docendo.report.recovered import seeds_in_words as pgr_of_seeds
 from docendo.report.results import (
     TRANSITIONS,
     Entry,
@@ -140,7 +149,8 @@ def _path(workspace: Workspace, place: str) -> str:
 def result_view(result: Result, *, places: Mapping[str, str] | None = None) -> RenderableType:
     """Return a result as something that rich prints."""
     parts: list[RenderableType] = [_head(result), _verdict(result), *_arms(result), *_rounds(result)]
-    parts += [*_comparisons(result), *_transitions(result), *_information(result), *_contamination(result)]
+    parts += [*_comparisons(result), *_recovered(result), *_transitions(result)]
+    parts += [*_information(result), *_contamination(result)]
     parts += [*_facts(result), *_costs(result), *_notes(result)]
     if places:
         longest = max(len(label) for label in places)
@@ -169,7 +179,19 @@ def side_by_side(results: Sequence[Result]) -> RenderableType:
     verdicts = (Text(one["verdict"], style=STYLES.get(one["verdict"], "bold")) for one in results)
     table.add_row("verdict", *verdicts)
     table.add_row("test problems", *(count(found["base"][0]["n"]) for found in by_arm))
-    return Group(*_section("Runs side by side", table))
+    return Group(*_section("Runs side by side", table), *_pairs(results))
+
+
+def _pairs(results: Sequence[Result]) -> list[RenderableType]:
+    """Return the gaps recovered as a table of weak by strong models; nothing where the runs have none."""
+    found = pairs(results)
+    if not found:
+        return []
+    strong, rows = triangle(found)
+    table = _table("weak, below: strong", *map(visible, strong))
+    for weak, entries in rows:
+        table.add_row(visible(weak), *("" if one is None else pgr_in_words(one) for one in entries))
+    return _section("Gap recovered, with 95 % intervals", table, *medians_in_words(results))
 
 
 def _lowest(comparison: Mapping[str, Any]) -> tuple[float, str]:
@@ -277,6 +299,20 @@ def _comparisons(result: Result) -> list[RenderableType]:
         difference = (points(one["difference"]), points_interval(one["interval"]))
         table.add_row(one["arm"], one["against"], *difference, *p_text, word)
     return _section("Paired comparisons on the same problems", table)
+
+
+def _recovered(result: Result) -> list[RenderableType]:
+    found = recovered(result)
+    if not found:
+        return []
+    table = _table("student", "supervisor", "student's", "ceiling", "gap recovered", "of each seed")
+    for one in found:
+        three = (one["accuracy_of_supervisor"], one["accuracy"], one["accuracy_of_ceiling"])
+        each = pgr_of_seeds(one) if one["seeds"] > 1 else "-"
+        table.add_row(one["arm"], *map(percent, three), pgr_in_words(one), each)
+    notes = [f"{one['arm']} agrees with its supervisor: {agreement_in_words(one)}" for one in found]
+    notes += sorted({f"refused: {one['reason']}" for one in found if one["reason"]})
+    return _section("How much of the gap between supervisor and ceiling is recovered", table, *notes)
 
 
 def _transitions(result: Result) -> list[RenderableType]:

@@ -28,6 +28,18 @@ class Arm:
     """Whether the method must beat it to be called improved."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Two of a recipe's arms that the method and the other arms of its own stand between.
+
+    The result says how much of the way from the one to the other each of them goes; see
+    `docendo.metrics.pgr`.
+    """
+
+    supervisor: str
+    ceiling: str
+
+
 def _none(config: Any) -> Sequence[Any]:
     return ()
 
@@ -46,6 +58,8 @@ class Spec:
     """Which of the arms beside every recipe it must beat."""
     has_unverified: bool = True
     """Whether it keeps rows by information of its own, so that the same on random rows is a control."""
+    gap: Gap | None = None
+    """Where what counts is how much of a gap is recovered."""
     is_label_free: bool = False
     """Whether no gold answer of any split can change what it produces; a test permutes them all."""
 

@@ -30,6 +30,9 @@ class Batch:
     settled: Float[Tensor, "items width"] | None = None
     """What was found over all rows of a step, of these rows alone; see `objectives.Whole`. None: these are
     all rows of the step."""
+    lengths: Int[Tensor, " sequences"] | None = None
+    """Tokens of each sequence, where a classification head reads its classes off the last one and nothing is
+    predicted. None: there is no head."""
 
     @property
     def targets(self) -> Int[Tensor, " tokens"]:
@@ -61,6 +64,7 @@ class Batch:
             {name: column.to(device) for name, column in self.numbers.items()},
             {name: column.to(device) for name, column in self.per_token.items()},
             None if self.settled is None else self.settled.to(device),
+            None if self.lengths is None else self.lengths.to(device),
         )
 
     def without_weight(self) -> Batch:

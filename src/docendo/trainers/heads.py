@@ -46,6 +46,25 @@ class FromWords:
     """One for each class, class 0 first; read as they stand behind a space."""
 
 
+class Pooled(nn.Module):
+    """A classifier that is called with padded ids and the length of each text, and gives `class_logits`.
+
+    A module of its own, so that what wraps a model for several processes sees its forward pass.
+    """
+
+    def __init__(self, classifier: PreTrainedModel) -> None:
+        super().__init__()
+        head_of(classifier)
+        self.classifier = classifier
+
+    def forward(
+        self, ids: Int[Tensor, "texts time"], lengths: Int[Tensor, " texts"]
+    ) -> Float[Tensor, "texts classes"]:
+        """Return the logits at the last token of each text."""
+        attended = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        return class_logits(self.classifier, ids, attended)
+
+
 def with_head(start: Path, folder: Path, classes: int = 2, init: Zeros | FromWords | None = None) -> None:
     """Write a classification checkpoint with the weights of a causal one; the same arguments, the same bytes.
 
@@ -61,17 +80,7 @@ def with_head(start: Path, folder: Path, classes: int = 2, init: Zeros | FromWor
         ModelError: ``start`` is no causal checkpoint that can be read, or transformers has no classifier with
             a plain linear head for its architecture.
     """
-    if classes < 1:
-        raise SettingError(f"classes is {classes}; expected at least 1")
-    if count := classes_of(start):
-        raise ModelError(
-            f"{start} has a head of {count} classes already", hint="start from a causal language model"
-        )
-    values = _first_values(start, classes, init or Zeros())
-    model: Any = _classifier(start, classes)
-    head = head_of(model)
-    with torch.no_grad():
-        head.weight.copy_(values if values is not None else torch.zeros_like(head.weight))
+    model = headed(start, classes, init)
     aside = folder.with_name(f"{folder.name}.tmp")
     remove(aside)
     aside.mkdir(parents=True)
@@ -80,6 +89,39 @@ def with_head(start: Path, folder: Path, classes: int = 2, init: Zeros | FromWor
     (aside / "README.md").write_text(_card(classes, init or Zeros()), encoding="utf-8")
     remove(folder)
     settle(aside, folder)
+
+
+def headed(
+    start: Path, classes: int = 2, init: Zeros | FromWords | None = None, names: tuple[str, ...] = ()
+) -> PreTrainedModel:
+    """Return a classifier with the weights of a causal checkpoint, in their type; as `with_head` writes it.
+
+    Args:
+        start: Checkpoint directory of a causal language model.
+        classes: Of the head.
+        init: Its first values. None: zeros.
+        names: What the classes are called, in the config; empty: transformers' own names.
+
+    Raises:
+        SettingError: As for `with_head`.
+        ModelError: As for `with_head`.
+    """
+    if classes < 1:
+        raise SettingError(f"classes is {classes}; expected at least 1")
+    if count := classes_of(start):
+        raise ModelError(
+            f"{start} has a head of {count} classes already",
+            hint="start from a causal language model, or train the head that is there (head none)",
+        )
+    values = _first_values(start, classes, init or Zeros())
+    model: Any = _classifier(start, classes)
+    head = head_of(model)
+    with torch.no_grad():
+        head.weight.copy_(values if values is not None else torch.zeros_like(head.weight))
+    if names:
+        model.config.id2label = dict(enumerate(names))
+        model.config.label2id = {name: place for place, name in enumerate(names)}
+    return model
 
 
 def head_of(model: PreTrainedModel) -> nn.Linear:

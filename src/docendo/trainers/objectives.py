@@ -200,6 +200,8 @@ def _evaluator_margin(loss: EvaluatorMargin, model: nn.Module, batch: Batch, pro
 
 
 def _class_logprobs(model: nn.Module, batch: Batch, *, renormalised: bool = True) -> Tensor:
+    if batch.lengths is not None:  # the model is a `docendo.trainers.heads.Pooled`
+        return model(batch.ids, batch.lengths).float().log_softmax(-1)
     return classes.of_choices(sequence_logprobs(model, batch), renormalised=renormalised)
 
 

@@ -40,6 +40,8 @@ class Limits:
     """Token ids are below it."""
     length: int
     """Tokens of a sequence, at most."""
+    classes: int = 0
+    """Of its classification head; 0: it has none."""
 
     @classmethod
     def of(cls, start: Path, tokenizer: Tokenizer, max_length: int) -> Limits:
@@ -66,7 +68,8 @@ class Rows:
 
     Row r has the sequences ``r * texts`` to ``(r + 1) * texts - 1``: its texts, or its choices (of a pair,
     first those after the chosen text). Sequence s is
-    ``tokens[bounds[s]:bounds[s + 1]]``, and the tokens from ``prompts[s]`` on are learned.
+    ``tokens[bounds[s]:bounds[s + 1]]``, and the tokens from ``prompts[s]`` on are learned. Where a
+    classification head is trained, a row is one sequence, its prompt as it is sent, and no token is learned.
     """
 
     tokens: NDArray[np.int32]
@@ -81,6 +84,8 @@ class Rows:
     pad_id: int
     dropped: Mapping[str, int]
     """Rows that were left out, by reason."""
+    classes: tuple[str, ...] = ()
+    """What the classes of the head are called, class 0 first; empty where none is trained."""
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -92,7 +97,9 @@ class Rows:
 
     @cached_property
     def learned(self) -> NDArray[np.int64]:
-        """Learned tokens of each row."""
+        """Learned tokens of each row; the class that a head is taught counts as one."""
+        if self.classes:
+            return np.ones(len(self), dtype=np.int64)
         return (np.diff(self.bounds) - self.prompts).reshape(-1, self.texts).sum(axis=1)
 
     @cached_property
@@ -127,6 +134,7 @@ class Rows:
                 for name, column in self.numbers.items()
             },
             per_token={name: self._per_token(column, rows) for name, column in self.per_token.items()},
+            lengths=torch.from_numpy(ends - begins) if self.classes else None,
         )
 
     def _per_token(self, column: NDArray[np.float64], rows: NDArray[np.int64]) -> torch.Tensor:
@@ -159,7 +167,8 @@ def read_rows(path: Path, reads: Reads, tokenizer: Tokenizer, limits: Limits) ->
       the text is tokenised and ended.
     - ``choices``, where the loss reads them: texts, equally many in all rows. They are tokenised as they
       stand after the prompt, without an end. Where there are texts too, each is the last turn of the prompt:
-      a list with one message of any role, or a string.
+      a list with one message of any role, or a string. For a model with a classification head they are the
+      names of its classes, the same in all rows, and nothing stands behind the prompt.
     - The loss's numbers and per-token numbers.
 
     Rows that are longer than the limit, and rows of weight 0, are left out and counted.
@@ -168,7 +177,7 @@ def read_rows(path: Path, reads: Reads, tokenizer: Tokenizer, limits: Limits) ->
         path: The Parquet file.
         reads: Says which columns are read.
         tokenizer: The tokenizer of the checkpoint that training starts from.
-        limits: Its vocabulary and greatest length.
+        limits: Its vocabulary and greatest length, and the classes of its head, or of the one that it gets.
 
     Raises:
         DataError: The file or a column is missing, or a row cannot be learned from; names row and reason.
@@ -220,10 +229,14 @@ class _Collector:
         self.numbers = {name: array("d") for name in reads.numbers}
         self.per_token = {name: array("d") for name in reads.per_token}
         self.widths: dict[str, int] = {}
+        self.classes: tuple[str, ...] = ()
         self.dropped = {TOO_LONG: 0, WEIGHTLESS: 0}
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        sequences = self._choices(rows) if self.reads.choices else self._texts(rows)
+        if self.limits.classes:
+            sequences = self._headed(rows)
+        else:
+            sequences = self._choices(rows) if self.reads.choices else self._texts(rows)
         for place, (row, own) in enumerate(zip(rows, sequences, strict=True), start=self.seen):
             self._add(place, row, own)
         self.seen += len(rows)
@@ -242,10 +255,28 @@ class _Collector:
             per_token={
                 name: np.frombuffer(values, dtype=np.float64) for name, values in self.per_token.items()
             },
-            texts=max(1, len(self.reads.texts)) * self.widths.get("choices", 1),
+            texts=1 if self.limits.classes else max(1, len(self.reads.texts)) * self.widths.get("choices", 1),
             pad_id=self.tokenizer.pad_id,
             dropped={reason: count for reason, count in self.dropped.items() if count},
+            classes=self.classes,
         )
+
+    def _headed(self, rows: Sequence[dict[str, Any]]) -> Iterator[list[_Sequence]]:
+        """Yield the prompts of rows alone: what a head reads when it is asked."""
+        for place, row in enumerate(rows, start=self.seen):
+            names = tuple(choice.strip() for choice in row["choices"] or ())
+            self.classes = self.classes or names
+            if names != self.classes or len(names) != self.limits.classes or not all(names):
+                raise self._fault(
+                    place,
+                    row,
+                    f"its choices are {_short(row['choices'])}; expected the names of the head's "
+                    f"{self.limits.classes} classes, the same in all rows",
+                )
+            self.widths["choices"] = len(names)
+        prompts = [self._messages(row, place) for place, row in enumerate(rows, start=self.seen)]
+        for ids in self.tokenizer.prompts_ids(prompts):
+            yield [(ids, [])]
 
     def _texts(self, rows: Sequence[dict[str, Any]]) -> Iterator[list[_Sequence]]:
         """Yield the sequences of rows whose texts follow the prompt: ids as sampled where they are there."""
@@ -355,9 +386,10 @@ class _Collector:
                 f"({', '.join(map(str, sorted(self.tokenizer.end_ids)))}): it would not teach to stop",
                 hint="drop samples that did not finish with 'stop'",
             )
-        if not ids:
+        if not ids and not self.limits.classes:
             raise self._fault(place, row, "one of its choices has no token")
-        low, high = min(ids), max(ids)
+        said = ids or before
+        low, high = min(said), max(said)
         if low < 0 or high >= self.limits.vocabulary:
             raise self._fault(
                 place,

@@ -29,8 +29,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from docendo.core.errors import NothingToLearn, SettingError, StageError
-from docendo.core.losses import Loss, Optimizer
+from docendo.core.errors import DataError, NothingToLearn, SettingError, StageError
+from docendo.core.losses import ClassLoss, Head, Loss, Optimizer
 from docendo.core.protocols import TrainedEpoch, TrainingStep
 from docendo.core.seeds import derived_seed
 from docendo.trainers.state import StateFolder, Sums
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from docendo.trainers.batch import Batch
     from docendo.trainers.objectives import Computed, Whole
-    from docendo.trainers.rows import Rows
+    from docendo.trainers.rows import Limits, Rows
 
 logger = logging.getLogger(__name__)
 
@@ -198,6 +198,7 @@ class _Training:
         from accelerate import Accelerator
         from accelerate.utils import DistributedType
 
+        from docendo.engines.checkpoints import class_names
         from docendo.engines.tokenizer import Tokenizer
         from docendo.trainers.objectives import objective_of
         from docendo.trainers.rows import Limits, read_rows
@@ -206,7 +207,12 @@ class _Training:
         self.epochs, self.seed, self.folder, self.report = epochs, seed, folder, report
         self.objective = objective_of(loss)
         tokenizer = Tokenizer.load(start)
-        limits = Limits.of(start, tokenizer, optimizer.max_length)
+        limits = _with_classes(Limits.of(start, tokenizer, optimizer.max_length), start, rows, loss)
+        if limits.classes and optimizer.lora_rank:
+            raise SettingError(
+                f"lora_rank is {optimizer.lora_rank}; expected 0 where a classification head is trained",
+                hint="train all weights, or the answer's words instead of a head",
+            )
         self.rows = read_rows(rows, loss.reads, tokenizer, limits)
         if not len(self.rows):
             raise NothingToLearn(
@@ -215,6 +221,11 @@ class _Training:
         self.held_out = None if held_out is None else read_rows(held_out, loss.reads, tokenizer, limits)
         if self.held_out is not None and not len(self.held_out):
             raise NothingToLearn(f"no held-out row is left of {held_out}")
+        if (named := class_names(start)) and named != self.rows.classes:
+            raise DataError(
+                f"the rows' choices are {self.rows.classes}; the head of {start} has the classes {named}",
+                hint="name the choices as the head's classes, in their order",
+            )
         if self.rows.dropped:
             logger.warning(
                 "%d rows are learned from; left out: %s", len(self.rows), _counted(self.rows.dropped)
@@ -274,8 +285,13 @@ class _Training:
         import torch
 
         from docendo.trainers.export import Probe, digest_of_weights, load_model
+        from docendo.trainers.heads import Pooled
 
-        model: Any = load_model(self.start, torch.float32)
+        begun = _head_to_begin(self.loss)
+        if begun == "none":
+            model: Any = load_model(self.start, torch.float32)
+        else:
+            model = _headed(self.start, self.rows.classes, begun)
         if self.settings.lora_rank:
             from peft import LoraConfig, get_peft_model
 
@@ -291,6 +307,8 @@ class _Training:
                 warnings.simplefilter("ignore", FutureWarning)
                 model = get_peft_model(model, adapters)
         self.plain = model
+        # What the objectives call: the model, or what reads its head off the last token.
+        self.called: Any = Pooled(model) if self.rows.classes else model
         self.probe = Probe.of(self.rows)
         self.start_digest = digest_of_weights(self.start)
         model.to(self.accelerator.device)
@@ -307,7 +325,7 @@ class _Training:
             betas=(self.settings.beta_1, self.settings.beta_2),
             fused=True,
         )
-        self.model, self.optimizer = self.accelerator.prepare(model, inner)
+        self.model, self.optimizer = self.accelerator.prepare(self.called, inner)
         self.model.train()
 
     @contextlib.contextmanager
@@ -446,7 +464,7 @@ class _Training:
         return [replace(part, settled=one) for part, one in zip(parts, own.split(sizes), strict=True)]
 
     def _surveyed(self, whole: Whole, part: Batch) -> Tensor:
-        return whole.survey(self.loss, self.plain, part.to(self.accelerator.device))
+        return whole.survey(self.loss, self.called, part.to(self.accelerator.device))
 
     def _from_processes(self, mine: Tensor) -> tuple[Tensor, int]:
         """Return the rows of a matrix of every process, and where this process's begin."""
@@ -498,7 +516,7 @@ class _Training:
             for batch in self._settled(self._parts(rows, order)):
                 denominator += self.objective.denominator(self.loss, batch)
                 there = batch.to(self.accelerator.device)
-                found.add(self.objective.numerator(self.loss, self.plain, there, progress), there)
+                found.add(self.objective.numerator(self.loss, self.called, there, progress), there)
         self.plain.train()
         numerator, measures, weight = self._over_processes(found)
         means = {name: value / weight for name, value in measures.items()}
@@ -582,6 +600,42 @@ class _Training:
             "",
         ]
         return "\n".join(lines)
+
+
+def _head_to_begin(loss: Loss) -> Head:
+    """Return how a head is to be begun on a causal start."""
+    return loss.head if isinstance(loss, ClassLoss) else "none"
+
+
+def _with_classes(limits: Limits, start: Path, rows: Path, loss: Loss) -> Limits:
+    """Say how many classes the head has: the start's, or the one that the loss begins on it.
+
+    Raises:
+        SettingError: The start has a head, and the loss knows nothing of classes, or is not over them alone.
+    """
+    import pyarrow.parquet as pq
+
+    from docendo.engines.checkpoints import classes_of
+
+    classes = classes_of(start)
+    if classes and (not isinstance(loss, ClassLoss) or not getattr(loss, "renormalised", True)):
+        raise SettingError(
+            f"{start} has a classification head, which loss {loss.name} cannot train",
+            hint="train it with xent, logconf or product over its classes, or start from a causal model",
+        )
+    if _head_to_begin(loss) != "none":
+        with pq.ParquetFile(rows) as file:
+            first = next(file.iter_batches(batch_size=1, columns=["choices"]), None)
+        choices = first.column(0).to_pylist() if first is not None else []
+        classes = len(choices[0] or ()) if choices else 2
+    return replace(limits, classes=classes)
+
+
+def _headed(start: Path, names: tuple[str, ...], begun: Head) -> Any:
+    """Return a causal start with a head for these classes, in single precision."""
+    from docendo.trainers.heads import FromWords, Zeros, headed
+
+    return headed(start, len(names), FromWords(names) if begun == "words" else Zeros(), names).float()
 
 
 def _counted(counts: Mapping[str, int]) -> str:

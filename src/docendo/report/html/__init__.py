@@ -21,6 +21,7 @@ from docendo.report.html.numbers import (
 from docendo.report.html.origin import lineage_section, settings_section
 from docendo.report.html.page import page
 from docendo.report.html.parts import shown_name
+from docendo.report.html.recovered import recovered_section
 from docendo.report.html.texts import samples_section
 from docendo.report.results import Result, is_over_seeds, result_of, seeds_in_words
 from docendo.runs.workspace import Workspace, write_durably
@@ -52,6 +53,7 @@ def report_html(workspace: Workspace, result: Result) -> str:
     single = result if not is_over_seeds(result) else result_of(workspace, runs[0]) if runs else None
     sections = [
         ("arms", "Arms", arms_section(result)),
+        ("recovered", "Gap recovered", recovered_section(result)),
         ("rounds", "Rounds", rounds_section(result)),
         ("curves", "More than one sample", curves_section(result)),
         ("transitions", "What became of each problem", transitions_section(result)),
