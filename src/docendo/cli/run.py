@@ -94,8 +94,20 @@ class Students:
     what is asked of the teacher is asked once. The students are shown side by side at the end."""
 
 
-ROLES: dict[str, type] = {"teacher": Teacher}
-"""Flags of the roles, beside the base, that a recipe's Spec may name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Student:
+    """The models in the role of students whose exams score what the model teaches."""
+
+    student: tuple[str, ...] = ()
+    """Who sits the exams: models as for --model, openai:NAME, or recorded:FILE. Default: --model itself."""
+    student_base_url: tuple[str, ...] = ()
+    """Address of the server of students openai:NAME: one for all, or one for each in their order. Default:
+    OPENAI_BASE_URL, or OpenAI's own."""
+
+
+ROLES: dict[str, type] = {"teacher": Teacher, "student": Student}
+"""Flags of the roles, beside the base, that a recipe's Spec may name. The first field of each names the
+model, or several; these become ``student-1``, ``student-2``, ..."""
 
 
 app = App(name="run", help="Run a recipe, or go on with a run.", help_format="plaintext")
@@ -268,8 +280,9 @@ def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = (
         parts.append(_leaf(options.model))
     for said in roles:
         named = fields(said)[0]
-        if getattr(said, named.name) != named.default:
-            parts.append(_leaf(getattr(said, named.name)))
+        models: str | tuple[str, ...] = getattr(said, named.name)
+        if models != named.default:
+            parts += map(_leaf, (models,) if isinstance(models, str) else models)
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.")
 
 
@@ -290,9 +303,24 @@ def _models(
         )
     for role, kind in ROLES.items():
         if kind in parts:
-            said = parts[kind]
-            models[role] = open_model(getattr(said, role), base_url=getattr(said, f"{role}_base_url"))
+            models |= _of_role(role, parts[kind])
     return {role: replace(model, context=Context(format=options.format)) for role, model in models.items()}
+
+
+def _of_role(role: str, said: Any) -> dict[str, Model]:
+    """Open the model of a role, or the several."""
+    named, urls = getattr(said, role), getattr(said, f"{role}_base_url")
+    if isinstance(named, str):
+        return {role: open_model(named, base_url=urls)}
+    if len(urls) not in (0, 1, len(named)):
+        raise SettingError(
+            f"{role}_base_url has {len(urls)} addresses for {len(named)} models; expected one, or one each"
+        )
+    each = urls if len(urls) == len(named) else (urls or (None,)) * len(named)
+    return {
+        f"{role}-{number}": open_model(name, base_url=url)
+        for number, (name, url) in enumerate(zip(named, each, strict=True), start=1)
+    }
 
 
 def _told(models: dict[str, Model]) -> str:

@@ -16,7 +16,8 @@ from docendo.runs.evaluation import Evaluation
 from docendo.runs.recipe import Recipe
 from docendo.runs.run import Run
 from docendo.runs.stored import are_samples
-from docendo.selectors.cap import RandomSubset
+from docendo.selectors.cap import Cap, RandomSubset
+from docendo.selectors.choose import Choose
 from docendo.selectors.learnable import Finished
 
 Controls = Literal["none", "basic", "full"]
@@ -29,7 +30,7 @@ class UnverifiedRun(Run):
     The k-th selection keeps as many rows as the method's k-th one kept, drawn uniformly from all rows that
     stand to choice, right or wrong: equal budget of samples and of training rows, without the information.
     Samples that nobody could learn from (cut off, failed, empty) do not stand to choice, else fewer rows
-    would be left than the method had.
+    would be left than the method had. Where the method chooses one answer of each problem, so does this.
     """
 
     def __init__(self, *, sizes: Sequence[int], **more: Any) -> None:
@@ -38,6 +39,8 @@ class UnverifiedRun(Run):
 
     def select(self, table: Table[Any], *selectors: Selector, name: str = "select") -> Table[Any]:
         """Keep a random subset instead of what the selectors say."""
+        if any(isinstance(selector, Choose) for selector in selectors):
+            return self.selected(table, [Cap(1)], name)
         place = len(self.kept_sizes)
         size = self._sizes[place] if place < len(self._sizes) else 0  # the method had ended by then
         learnable = [Finished()] if are_samples(table) else []
