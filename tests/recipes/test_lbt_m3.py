@@ -66,7 +66,8 @@ def running(house: House, answer: Callable[..., str], students: tuple[str, ...] 
     run = house.run()
     base = replace(run.base, checkpoint=engine.checkpoint())
     run.models = {"base": base} | {
-        f"student-{name}": Model(engine.checkpoint(f"scripted/{name}")) for name in students
+        f"student-{place}": Model(engine.checkpoint(f"scripted/{name}"))
+        for place, name in enumerate(students, start=1)
     }
     run.base = base
     run._engine = lambda name: engine  # type: ignore[assignment, return-value]

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -15,11 +15,12 @@ from typing import Any, Literal, get_type_hints
 from cyclopts import App
 
 from docendo.cli.config import config_flags
+from docendo.cli.roles import ROLES, Pairs, ServedBase, Students, Weak, may_be_served, opened
 from docendo.cli.settings import Settings, command_of
 from docendo.cli.workspaces import path_of
 from docendo.core.errors import SettingError
 from docendo.core.protocols import Engine, Sampling, Trainer
-from docendo.core.records import Context, Model
+from docendo.core.records import Model
 from docendo.engines.openai_protocol.options import ENGINE as SERVED
 from docendo.engines.openai_protocol.options import ServerOptions
 from docendo.engines.recorded import RecordedColumns
@@ -27,7 +28,6 @@ from docendo.evidence.experiment import Experiment, experiment, plan
 from docendo.report.plan import render_plan
 from docendo.report.progress import watcher_for
 from docendo.report.terminal import reports_text
-from docendo.runs.models import open_model
 from docendo.runs.recipe import spec_of
 from docendo.runs.registry import load, registered
 from docendo.runs.settings import RunSettings
@@ -67,78 +67,6 @@ class RunOptions:
     """Where models run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedBase:
-    """Where the model to start from is served; for recipes that train none."""
-
-    base_url: str | None = None
-    """Address of the server of a --model openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher:
-    """The model in the role of the teacher."""
-
-    teacher: str = "lab/teacher"
-    """Who teaches: a model as for --model, openai:NAME of a server, or recorded:FILE with its completions."""
-    teacher_base_url: str | None = None
-    """Address of the server of a --teacher openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
-    """The model in the role of the author of solutions."""
-
-    author: str = "lab/teacher"
-    """Who writes solutions: a model as for --model, openai:NAME of a server, or recorded:FILE."""
-    author_base_url: str | None = None
-    """Address of the server of an --author openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Students:
-    """Several students in one command."""
-
-    students: tuple[str, ...] = ()
-    """Teach each of these models in turn, instead of --model alone. Each is a run of its own, NAME-MODEL;
-    what is asked of the teacher is asked once. The students are shown side by side at the end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reward:
-    """The model in the role of the reward."""
-
-    reward: str = ""
-    """Who scores: a sequence classifier with one label, as a directory or a Hugging Face id. For recipes that
-    are told to score by a model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weak:
-    """The model in the role of the weak supervisor, and those between it and the strong one."""
-
-    weak: str = "lab/student"
-    """Who is taught with gold answers and then supervises: a model as for --model, which is trained."""
-    between: tuple[str, ...] = ()
-    """Models of sizes in between, the smaller first: each learns the labels of the one before it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Several pairs of models in one command."""
-
-    models: tuple[str, ...] = ()
-    """Models from the weakest to the strongest: every earlier one supervises every later one, instead of
-    --weak and --model. Each pair is a run of its own, NAME-WEAK-STRONG; what pairs share is done once."""
-    self_pairs: bool = False
-    """Let every one of --models supervise itself, too."""
-
-
-ROLES: dict[str, type] = {"author": Author, "teacher": Teacher, "reward": Reward, "weak": Weak}
-"""Flags of the roles, beside the base, that a recipe's Spec may name. The first field names the model; empty:
-none. Where there is a field ``ROLE_base_url`` it may be a served one."""
-
-
 app = App(name="run", help="Run a recipe, or go on with a run.", help_format="plaintext")
 
 
@@ -170,7 +98,7 @@ def _add(name: str) -> None:
     doc = (inspect.getdoc(inspect.getmodule(recipe)) or "").split("\n\n")[0]
     config = _config_class(recipe)
     roles = spec_of(recipe).roles
-    is_served = any(_may_be_served(role) for role in roles) or not _trains(config)
+    is_served = any(may_be_served(role) for role in roles) or not _trains(config)
     groups = [
         Settings(RunOptions, "Run"),
         Settings(config, f"Settings of {name}"),
@@ -207,7 +135,8 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
         workspace = Workspace(path_of(options.workspace), watcher=watcher)
         trains = _trains(_config_class(recipe))
         models = {
-            name: _models(recipe_name, parts, options, named, trains=trains) for name, named in runs.items()
+            name: opened(recipe_name, parts, named, format=options.format, trains=trains)
+            for name, named in runs.items()
         }
         server = _server(parts, models)
         recorded = parts.get(RecordedColumns, RecordedColumns())
@@ -342,41 +271,14 @@ def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = (
         parts.append(_leaf(options.model))
     for said in roles:
         named = fields(said)[0]
-        if getattr(said, named.name) != named.default:
-            parts.append(_leaf(getattr(said, named.name)))
+        models: str | tuple[str, ...] = getattr(said, named.name)
+        if models != named.default:
+            parts += map(_leaf, (models,) if isinstance(models, str) else models)
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.")
 
 
 def _leaf(model: str) -> str:
     return re.sub(r"[^\w.-]+", "-", model.strip("/").split("/")[-1])
-
-
-def _models(
-    recipe_name: str, parts: dict[type, Any], options: RunOptions, named: dict[str, str], *, trains: bool
-) -> dict[str, Model]:
-    """Open the models of all roles; what cannot be trained is refused before anything is asked or paid."""
-    served_base: ServedBase = parts.get(ServedBase, ServedBase())
-    models = {"base": open_model(named["base"], base_url=served_base.base_url)}
-    for role, kind in ROLES.items():
-        said = parts.get(kind)
-        if said is not None and (name := named.get(role, getattr(said, role))):
-            models[role] = open_model(name, base_url=getattr(said, f"{role}_base_url", None))
-    between: tuple[str, ...] = parts.get(Weak, Weak()).between
-    models |= {f"between-{place}": open_model(name) for place, name in enumerate(between, start=1)}
-    for role, model in models.items():
-        is_trained = trains if role == "base" else not _may_be_served(role)
-        if is_trained and model.checkpoint.engine != "transformers":
-            raise SettingError(
-                f"{'model' if role == 'base' else role} is {model.checkpoint.name!r}, but {recipe_name} "
-                "trains it, which needs its weights",
-                hint="name a directory or a Hugging Face id; served and recorded models can teach",
-            )
-    return {role: replace(model, context=Context(format=options.format)) for role, model in models.items()}
-
-
-def _may_be_served(role: str) -> bool:
-    """Return whether the model of a role is only asked, and not trained."""
-    return role in ROLES and any(field.name == f"{role}_base_url" for field in fields(ROLES[role]))
 
 
 def _told(models: dict[str, Model]) -> str:

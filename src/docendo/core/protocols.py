@@ -93,7 +93,11 @@ class Task(Protocol):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Of ``train``, ``validation``, ``test``."""
+        """Of ``train``, ``validation``, ``test``; and further ones, such as ``exams``.
+
+        Labels of a further split may be read like those of ``train``, and its problems may share a group with
+        problems of any split: variants of a problem, which say something of it.
+        """
         ...
 
     @property

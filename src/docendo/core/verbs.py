@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from docendo.core.protocols import Format
+from docendo.core.protocols import Format, Verifier
 from docendo.core.records import Model, Problem, Prompt, Sample, Score, Source
 from docendo.core.table import Table
 
@@ -14,6 +14,14 @@ class Verbs(Protocol):
     """What a Run offers to whoever asks a model; `docendo.runs.run.Run` says what each verb does."""
 
     seed: int
+
+    def problems(self, split: str) -> Table[Problem]:
+        """Return the problems of a split, as many as the run's settings say."""
+        ...
+
+    def format_of(self, model: Model) -> Format:
+        """Return the Format that a Model's Context names."""
+        ...
 
     def sample(
         self,
@@ -45,6 +53,12 @@ class Verbs(Protocol):
         """Give the log-probability of texts after each row's prompt, or what a head says."""
         ...
 
+    def verify(
+        self, samples: Table[Sample], verifier: Verifier | None = None, *, name: str = "verdict"
+    ) -> Table[Sample]:
+        """Put a Verdict beside each sample, under ``name``; samples of the test split are refused."""
+        ...
+
 
 @runtime_checkable
 class Scorer(Protocol):
@@ -65,6 +79,7 @@ class Scorer(Protocol):
     def scores(self, samples: Table[Sample], run: Verbs) -> Iterable[Score]:
         """Return one Score a row, in order.
 
-        In a plan it is asked for its first Score, so that the stages it asks for are listed.
+        Whatever it asks of ``run`` it asks before its first Score: what came back is part of the fingerprint,
+        and in a plan these are the stages that are listed.
         """
         ...

@@ -119,7 +119,7 @@ def _arms(config: LbtM3Config) -> Sequence[Arm]:
     return [Arm("initial set", _initial), Arm("one student", _one_student, is_rival=False)]
 
 
-@recipe(Spec(arms=_arms, rivals=("base", "majority"), has_unverified=False))
+@recipe(Spec(roles=("student",), arms=_arms, rivals=("base", "majority"), has_unverified=False))
 def lbt_m3(run: Run, config: LbtM3Config) -> Model:
     """Return the teacher with the exemplar set that its students' failures made best."""
     return _refined(run, config, _students(run))
@@ -153,7 +153,7 @@ def _tell(run: Run, beam: Sequence[tuple[float, Exemplars]]) -> None:
 
 def _students(run: Run) -> list[Model]:
     """Return the models in the role of students; the teacher itself where there are none."""
-    return [model for role, model in run.models.items() if role.startswith("student")] or [run.base]
+    return list(run.models_of("student")) or [run.base]
 
 
 def _solved(run: Run) -> list[Solved]:

@@ -110,7 +110,7 @@ def weak_to_strong(run: Run, config: WeakToStrongConfig) -> Model:
     lessons = _Lessons(run, config)  # D
     run.facts |= lessons.sizes
     supervisor = lessons.supervisor()  # W
-    for place, model in enumerate(between := run.models_between(), start=1):  # B
+    for place, model in enumerate(between := run.models_of("between"), start=1):  # B
         supervisor = lessons.taught(model, supervisor, "xent", name=f"between-{place}")
     if between:
         run.note("every model in between learned the same inputs; the paper gives each fresh ones on chess")

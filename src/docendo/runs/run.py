@@ -8,8 +8,8 @@ A recipe sees Tables and Models and nothing of engines, files or devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from itertools import chain, count, islice, takewhile
 from typing import Any
 
 import orjson
@@ -44,6 +44,7 @@ from docendo.runs.evaluation import Evaluation, greedy_of
 from docendo.runs.judging import Judgements
 from docendo.runs.ledger import Ledger
 from docendo.runs.plan import Plan, PlannedStage
+from docendo.runs.scoring import Asking
 from docendo.runs.selecting import selection_reasons
 from docendo.runs.settings import RunSettings
 from docendo.runs.stages import EngineWork, Place, engine_stage, written_stage
@@ -140,16 +141,14 @@ class Run:
             raise SettingError(f"the recipe needs a {role} model", hint=f"name one with --{role}")
         return self.models[role]
 
+    def models_of(self, role: str) -> tuple[Model, ...]:
+        """Return the Models of a role that several may have, ``student-1``, ``student-2``, ...; or none."""
+        names = (f"{role}-{number}" for number in count(1))
+        return tuple(self.models[name] for name in takewhile(self.models.__contains__, names))
+
     def problems(self, split: str) -> Table[Problem]:
         """Return the problems of a split, as many as the settings say."""
         return Rows(self.task.problems(split, self._limit(split)))
-
-    def models_between(self) -> list[Model]:
-        """Return the models of the roles ``between-1``, ``between-2`` and so on, as many as there are."""
-        found: list[Model] = []
-        while (role := f"between-{len(found) + 1}") in self.models:
-            found.append(self.models[role])
-        return found
 
     def labels(self, split: str, *, of: Iterable[Problem] | None = None) -> Table[Label]:
         """Return the gold answers of a split as rows.
@@ -391,32 +390,25 @@ class Run:
 
     def score(self, samples: Table[Sample], scorer: Scorer) -> Table[Sample]:
         """Put a Score beside each sample, under the scorer's name."""
+        asking = Asking(self)
         sources = samples.sources | {scorer.source}
-        if not samples.is_known:
-            key = StageKey("score", {"samples": samples.plan_key, "scorer": identity_of(scorer)})
-            scored = self.unknown(key, scorer.name, samples.bound, sources, samples)
-            self._list_stages_of(scorer, samples)
-            return scored
-        key = StageKey(
-            "score",
-            {"version": 1, "samples": samples.digest, "scorer": identity_of(scorer), "seed": self.seed},
-        )
+        scores = iter(scorer.scores(samples, asking))
+        try:
+            first = list(islice(scores, 1))
+        except PlanEnds:  # the stages that it asks for are listed by now
+            key = StageKey("score", asking.asked(samples, scorer))
+            return self.unknown(key, scorer.name, samples.bound, sources, samples)
+        key = StageKey("score", asking.asked(samples, scorer))
 
         def rows() -> Iterator[Sequence[Any]]:
-            found = zip(row_ids(samples)(), scorer.scores(samples, self), strict=True)
-            for sample_id, score in found:
+            for sample_id, score in zip(row_ids(samples)(), chain(first, scores), strict=True):
                 yield sample_id, score.value, score.reason
 
-        sealed = self._stage(key, scorer.name, samples, len(samples), rows=rows, sources=[scorer.source])
+        inputs = asking.inputs(samples)
+        sealed = self._stage(key, scorer.name, inputs, len(samples), rows=rows, sources=[scorer.source])
         if sealed is None:
-            self._list_stages_of(scorer, samples)
             return self.unknown(key, scorer.name, len(samples), sources, samples)
         return Scored(samples, sealed, name=scorer.name, source=scorer.source)
-
-    def _list_stages_of(self, scorer: Scorer, samples: Table[Sample]) -> None:
-        """Let a plan see what a scorer would ask for: it is asked for one score, up to rows not there yet."""
-        with suppress(PlanEnds, StopIteration):
-            next(iter(scorer.scores(samples, self)))
 
     # -- keeping ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ limit takes the first        ``limit`` cuts problems and labels off and changes 
 unique ids                   no id stands twice in a split
 disjoint splits              no id and no question, normalised, stands in two splits; questions that the
                              published splits repeat, and that the task names as such, are counted
-whole groups                 no group stands in two splits
+whole groups                 no group stands in two of train, validation and test; a further split may have
+                             any of them, with other questions
 labels apart                 a Problem is nothing but a Problem, and each has exactly one Label
 every gold answer verifies   taken as an answer, it is correct
 a corrupted gold does not    with another digit, choice, or problem's answer it is not correct
@@ -32,7 +33,7 @@ from dataclasses import dataclass, replace
 from docendo.core.protocols import Format, Task
 from docendo.core.records import Context, Label, Outcome, Problem, Prompt, Sample
 from docendo.tasks.formats import LETTERS, question_with_choices
-from docendo.tasks.rows import SPLITS, RowsTask, normalised_question
+from docendo.tasks.rows import SPLIT_NAMES, SPLITS, RowsTask, normalised_question
 
 MOST = 2_000
 """Problems of a split that are looked at, unless told otherwise."""
@@ -173,8 +174,8 @@ def _shared(looked: _Looked) -> Iterator[str]:
     ids: dict[str, str] = {}
     questions: dict[tuple[str, tuple[str, ...]], str] = {}
     for split, problems in looked.problems.items():
-        if split not in SPLITS:
-            yield f"split {split!r} is none of {', '.join(SPLITS)}"
+        if (ours := SPLIT_NAMES.get(split.lower(), split)) != split:
+            yield f"split {split!r} is called {ours} here"
         for problem in problems:
             if problem.split != split:
                 yield f"{_named(problem)} stands in {split} and says {problem.split!r}"
@@ -187,7 +188,8 @@ def _shared(looked: _Looked) -> Iterator[str]:
 def _torn_groups(looked: _Looked) -> Iterator[str]:
     places: dict[str, str] = {}
     torn: set[str] = set()
-    for split, problems in looked.problems.items():
+    for split in filter(looked.problems.__contains__, SPLITS):
+        problems = looked.problems[split]
         for group in dict.fromkeys(problem.group for problem in problems if problem.group):
             if places.setdefault(group, split) != split and group not in torn:
                 torn.add(group)

@@ -1,0 +1,74 @@
+"""Settings of exams: what recipes that score lessons by exams have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from docendo.core.checks import Checks
+from docendo.core.records import Model
+from docendo.scorers.exams import ExamMaker, FixedList, LexicallyNearest, SameGroup
+from docendo.scorers.student_exam import StudentExam
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamSettings:
+    """How exams are chosen and sat. Where the paper's value is another one than ours, it stands behind it."""
+
+    exam_choice: Literal["group", "nearest", "list"] = "group"
+    """Which problems are exams. group: of the same group, as given variants are. nearest: with the most
+    similar words (paper: by sentence embedding). list: those of exam_ids."""
+    exam_split: str = "exams"
+    """Split of the exam problems; any but test."""
+    exam_problems: int = 3
+    """q, exam problems for each problem. Paper: 3 variants, or 2 neighbours. Not of a list."""
+    exam_ids: tuple[str, ...] = ()
+    """The exam problems of exam_choice list."""
+    exam_repeats: int = 1
+    """r, answers of each student to each exam problem. Paper: 3. More than 1 needs a student_temperature."""
+    student_temperature: float = 0.0
+    """Temperature of the students; 0: greedy. Paper: 0.7, and 0 for code."""
+    student_top_k: int = 0
+    """The students draw from so many most likely tokens; 0: from all. Paper: 20."""
+    least_similarity: float = 0.0
+    """Exam problems less similar than this are left out; a problem without any falls back to the vote. In
+    [0, 1]."""
+
+    def __post_init__(self) -> None:
+        checks = Checks(self).at_least(1, "exam_problems", "exam_repeats")
+        checks.at_least(0, "student_temperature", "student_top_k").share("least_similarity")
+        checks.that(
+            self.exam_split != "test",
+            "exam_split is test, whose gold answers nobody may read; name another split",
+        )
+        checks.that(
+            (self.exam_choice == "list") == bool(self.exam_ids),
+            f"exam_choice is {self.exam_choice} and exam_ids has {len(self.exam_ids)} ids; a list needs ids, "
+            "and nothing else does",
+        )
+        checks.that(
+            self.student_temperature > 0 or self.exam_repeats == 1,
+            f"student_temperature is 0 and exam_repeats is {self.exam_repeats}; a greedy student answers "
+            "once: set a temperature, or 1 repeat",
+        ).done()
+
+    @property
+    def maker(self) -> ExamMaker:
+        """What chooses the exams."""
+        if self.exam_choice == "group":
+            return SameGroup(split=self.exam_split, count=self.exam_problems)
+        if self.exam_choice == "nearest":
+            return LexicallyNearest(split=self.exam_split, count=self.exam_problems)
+        return FixedList(split=self.exam_split, ids=self.exam_ids)
+
+    def of(self, students: Sequence[Model]) -> StudentExam:
+        """Return the Scorer with these students."""
+        return StudentExam(
+            students=tuple(students),
+            maker=self.maker,
+            repeats=self.exam_repeats,
+            temperature=self.student_temperature,
+            top_k=self.student_top_k,
+            least_similarity=self.least_similarity,
+        )
