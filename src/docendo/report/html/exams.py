@@ -23,7 +23,7 @@ def exams_section(workspace: Workspace, result: Result) -> str:
     if not any(candidate.marks for one in found for candidate in one.candidates):
         return ""
     return note(
-        "Problems drawn by a hash of their ids, not by hand. A lesson is a rationale with its answer; behind it "
+        "Problems drawn by a hash of their ids. A lesson is a rationale with its answer; behind it "
         "stand each student's right answers of the exams that it sat after the lesson."
     ) + "".join(_card(one) for one in found)
 
