@@ -94,7 +94,7 @@ def picked_pairs(
     Returns:
         The pairs, kind by kind. Empty where a stage is gone.
     """
-    stages = [_there(workspace, names) for names in (before, after)]
+    stages = [there(workspace, names) for names in (before, after)]
     judged = [next((one for one in found if one.kind == "evaluate"), None) for found in stages]
     first, second = judged
     if first is None or second is None:
@@ -108,12 +108,12 @@ def picked_pairs(
                 was = "right" if was_right[problem_id] else "wrong"
                 yield f"{was} to {'right' if is_right else 'wrong'}", problem_id
 
-    drawn = _drawn(candidates(), counts)
+    drawn = drawn_ids(candidates(), counts)
     wanted = {problem_id for problem_ids in drawn.values() for problem_id in problem_ids}
     answers = [_judged_rows(found, one, wanted) for found, one in zip(stages, (first, second), strict=True)]
     others: dict[str, dict[str, Judged]] = {}
     for arm, names in beside.items():
-        found = _there(workspace, names)
+        found = there(workspace, names)
         for one in [stage for stage in found if stage.kind == "evaluate"][:1]:
             others[arm] = _judged_rows(found, one, wanted)
     return [
@@ -148,9 +148,9 @@ def picked_rows(workspace: Workspace, selection: str, inputs: Sequence[str], *, 
     reasons = ["", *list(sealed.record["reasons"])[:6]]
     counts = {reason: each if reason else 2 * each for reason in reasons}
     rows = zip(column_values(sealed, "reason"), column_values(sealed, "id"), strict=True)
-    drawn = _drawn(rows, counts)
+    drawn = drawn_ids(rows, counts)
     wanted = {sample_id for ids in drawn.values() for sample_id in ids}
-    found = _samples(_there(workspace, inputs), wanted)
+    found = samples_of(there(workspace, inputs), wanted)
     return [
         Row(found[sample_id][0], found[sample_id][1], reason)
         for reason in reasons
@@ -159,7 +159,8 @@ def picked_rows(workspace: Workspace, selection: str, inputs: Sequence[str], *, 
     ]
 
 
-def _there(workspace: Workspace, names: Iterable[str]) -> list[Sealed]:
+def there(workspace: Workspace, names: Iterable[str]) -> list[Sealed]:
+    """Return those of some stages that are there."""
     found = (workspace.sealed(name) for name in names)
     return [sealed for sealed in found if sealed is not None]
 
@@ -168,7 +169,7 @@ def _are_right(judged: Sealed) -> Iterator[bool]:
     return (verdict == "correct" for verdict in column_values(judged, "verdict"))
 
 
-def _drawn(candidates: Iterable[tuple[str, str]], counts: Mapping[str, int]) -> dict[str, list[str]]:
+def drawn_ids(candidates: Iterable[tuple[str, str]], counts: Mapping[str, int]) -> dict[str, list[str]]:
     """Return for each kind the ids with the smallest digests, in the order of their digests."""
     heaps: dict[str, list[tuple[int, str]]] = {}
     for kind, key in candidates:
@@ -183,7 +184,7 @@ def _drawn(candidates: Iterable[tuple[str, str]], counts: Mapping[str, int]) -> 
     return {kind: [key for _, key in sorted(heap, reverse=True)] for kind, heap in heaps.items()}
 
 
-def _rows_where(sealed: Sealed, column: str, wanted: Collection[str], names: Sequence[str]) -> Iterator[Any]:
+def rows_where(sealed: Sealed, column: str, wanted: Collection[str], names: Sequence[str]) -> Iterator[Any]:
     """Yield the rows whose column has one of the wanted values, decoding no others."""
     values = pa.array(sorted(wanted), type=pa.string())
     left = len(wanted)
@@ -195,12 +196,12 @@ def _rows_where(sealed: Sealed, column: str, wanted: Collection[str], names: Seq
             return
 
 
-def _samples(stages: Sequence[Sealed], ids: Collection[str]) -> dict[str, tuple[str, Shown]]:
+def samples_of(stages: Sequence[Sealed], ids: Collection[str]) -> dict[str, tuple[str, Shown]]:
     """Return samples by id, each with its problem's id."""
     found: dict[str, tuple[str, Shown]] = {}
     for sealed in stages:
         if sealed.kind == "sample" and (open_ids := set(ids) - found.keys()):
-            for row in _rows_where(sealed, "id", open_ids, _SHOWN):
+            for row in rows_where(sealed, "id", open_ids, _SHOWN):
                 found[row["id"]] = row["problem"]["id"], _shown(row)
     return found
 
@@ -220,8 +221,8 @@ def _shown(row: Mapping[str, Any]) -> Shown:
 def _judged_rows(stages: Sequence[Sealed], judged: Sealed, problem_ids: Collection[str]) -> dict[str, Judged]:
     """Return answers by problem id."""
     names = ["id", "problem_id", "answer", "verdict", "reason"]
-    rows = {row["id"]: row for row in _rows_where(judged, "problem_id", problem_ids, names)}
-    samples = _samples(stages, rows.keys())
+    rows = {row["id"]: row for row in rows_where(judged, "problem_id", problem_ids, names)}
+    samples = samples_of(stages, rows.keys())
     return {
         row["problem_id"]: Judged(samples[sample_id][1], row["answer"], row["verdict"], row["reason"])
         for sample_id, row in rows.items()

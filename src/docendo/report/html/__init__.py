@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from docendo.report.escaping import escaped
+from docendo.report.html.exams import exams_section
 from docendo.report.html.learned import learned_section
 from docendo.report.html.numbers import (
     arms_section,
@@ -59,6 +60,7 @@ def report_html(workspace: Workspace, result: Result) -> str:
         ("transitions", "What became of each problem", transitions_section(result)),
         ("learned", "What each round learned", learned_section(workspace, result)),
         ("facts", "Numbers of the recipe", facts_section(result)),
+        ("exams", "Lessons and their exams", exams_section(workspace, single) if single else ""),
         ("samples", "Samples", samples_section(workspace, single) if single else ""),
         ("drift", "Drift", drift_section(result)),
         ("information", "Information", information_section(result)),
