@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from docendo.report.results import finals, result_of
 from docendo.report.samples import KINDS, picked_pairs, picked_rows
-from docendo.report.samples import _drawn as drawn  # pyright: ignore[reportPrivateUsage]
+from docendo.report.samples import drawn_ids as drawn
 from docendo.runs.stages import Place, written_stage
 from docendo.runs.workspace import Sealed, StageKey, Workspace
 from tests.report.conftest import Ran
