@@ -44,9 +44,9 @@ from docendo.selectors.differing import differing
 class SpinConfig:
     """Settings of SPIN. Where the paper's value is another one than ours, it stands behind it."""
 
-    rounds: int = 3
+    rounds: int = 2
     """T, iterations. Paper: 4, which it counts from 0."""
-    supervised_epochs: int = 8
+    supervised_epochs: int = 6
     """Passes over D that make theta_0 of the base; the best on validation is taken. 0: the base is theta_0.
     Paper: a model that was fine-tuned on D."""
     temperature: float = 1.0
@@ -70,7 +70,7 @@ class SpinConfig:
     """Which of theta_0 .. theta_T is returned: the best on validation, or the last (paper)."""
     supervised_rate: float = 2e-3
     """Learning rate of the supervised epochs, of theta_0 and of the arm that goes on with them."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-4))
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-5))
     """How an iteration walks downhill. Paper: 5e-7 and then 1e-7, batch 64, 10 % warm-up."""
 
     def __post_init__(self) -> None:
