@@ -119,7 +119,7 @@ def test_lambda_and_learning_rate_follow_their_schedules(house: House) -> None:
     losses = [loss for loss, _, _ in house.trainer.asked]
     assert losses == [Preference(beta=beta) for beta in (0.1, 5.0, 5.0)]
     rates = [optimizer.learning_rate for _, optimizer, _ in house.trainer.asked]
-    assert rates == pytest.approx([2e-4, 2e-4, 4e-5])
+    assert rates == pytest.approx([2e-5, 2e-5, 4e-6])
 
 
 def test_the_returned_model_is_the_best_on_validation_or_the_last(house: House) -> None:

@@ -55,7 +55,7 @@ class RestConfig:
 
     grows: int = 2
     """G. Paper: 1 and 2."""
-    thresholds: tuple[float, ...] = (0.5, 0.7, 0.9)
+    thresholds: tuple[float, ...] = (0.5, 0.75)
     """tau_1 < ... < tau_I of each Grow: rewards in [0, 1], percentiles, or gammas. Paper: 0.7, 0.8, 0.9,
     0.95, 0.99 on IWSLT 2014."""
     threshold_rule: Rule = "global"
@@ -63,7 +63,7 @@ class RestConfig:
     reward_by: Literal["verifier", "agreement", "model"] = "verifier"
     """R. Verifier: 1 where right, else 0. Agreement: the share of the problem's samples with the same answer.
     Model: the one that --reward names (paper: a learned metric of translations without references)."""
-    samples_per_problem: int = 8
+    samples_per_problem: int = 4
     """n. Paper: 100 on IWSLT 2014, 25 on WMT 2020, 1000 on the Web Domain."""
     temperature: float = 0.8
     """Temperature of a Grow step (paper)."""
@@ -79,7 +79,7 @@ class RestConfig:
     """With bc: the mean over the kept rows, as most trainers have it, or over all of D_g (paper)."""
     rate_decay: float = 0.5
     """An Improve step's learning rate over that of the one before; above 0 and below 1. Paper: not stated."""
-    epochs: int = 2
+    epochs: int = 1
     """Passes over the kept rows in an Improve step. Paper: 500,000 steps."""
     stop_early: bool = True
     """End a Grow's Improve steps where the validation reward has not risen."""

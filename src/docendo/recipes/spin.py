@@ -44,9 +44,9 @@ from docendo.selectors.differing import differing
 class SpinConfig:
     """Settings of SPIN. Where the paper's value is another one than ours, it stands behind it."""
 
-    rounds: int = 3
+    rounds: int = 2
     """T, iterations. Paper: 4, which it counts from 0."""
-    supervised_epochs: int = 8
+    supervised_epochs: int = 6
     """Passes over D that make theta_0 of the base; the best on validation is taken. 0: the base is theta_0.
     Paper: a model that was fine-tuned on D."""
     temperature: float = 1.0
@@ -70,7 +70,7 @@ class SpinConfig:
     """Which of theta_0 .. theta_T is returned: the best on validation, or the last (paper)."""
     supervised_rate: float = 2e-3
     """Learning rate of the supervised epochs, of theta_0 and of the arm that goes on with them."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-4))
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-5))
     """How an iteration walks downhill. Paper: 5e-7 and then 1e-7, batch 64, 10 % warm-up."""
 
     def __post_init__(self) -> None:
@@ -102,6 +102,7 @@ def spin(run: Run, config: SpinConfig) -> Model:
     prompts = solved.map(_problem)
     policies = [theta_0(run, config)]
     first = _standing(run, config, policies[0])
+    run.facts |= _standing_facts("theta_0", first)
     window: list[Table[Example]] = []
     for t in run.rounds(config.rounds):
         own = run.sample(policies[-1], prompts, temperature=config.temperature, name="own")  # O
@@ -124,7 +125,8 @@ def spin(run: Run, config: SpinConfig) -> Model:
             break
         run.evaluate(trained)
         standing = _standing(run, config, trained)
-        run.facts |= _monitors(t, own, window[-1], trained, standing)
+        run.facts |= _monitors(t, own, window[-1], trained)
+        run.facts |= _standing_facts(f"iteration {t}", standing)
         if why := displaced(first, standing, most_fall=config.most_fall):
             run.note(f"{run.label('guard')}: {why}; this iteration is dropped, and the recipe ends")
             break
@@ -183,10 +185,17 @@ def _standing(run: Run, config: SpinConfig, model: Model) -> Standing | None:
     return Standing(likelihood, [sample.is_correct for sample in tried])
 
 
-def _monitors(
-    t: int, own: Table[Sample], pairs: Table[Example], trained: Model, standing: Standing | None
-) -> dict[str, Any]:
-    """Return what is to be watched of an iteration."""
+def _standing_facts(name: str, standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    return {
+        f"{name}: nats per token of validation demonstrations": standing.likelihood,
+        f"{name}: validation accuracy": fmean(standing.right),
+    }
+
+
+def _monitors(t: int, own: Table[Sample], pairs: Table[Example], trained: Model) -> dict[str, Any]:
+    """Return what is to be watched of an iteration; the last epoch's means, as each row was learned."""
     if not (own.is_known and pairs.is_known):
         return {}
     told: dict[str, Any] = {
@@ -197,7 +206,4 @@ def _monitors(
     for name in ("margin", "accuracy", "chosen_logprob", "rejected_logprob"):
         if name in trained.measures:
             told[name.replace("_", " ")] = trained.measures[name]
-    if standing is not None:
-        told["nats per token of validation demonstrations"] = standing.likelihood
-        told["validation accuracy"] = fmean(standing.right)
     return {f"iteration {t}: {name}": value for name, value in told.items()}
