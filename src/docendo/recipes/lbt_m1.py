@@ -85,7 +85,8 @@ def _arms(config: LbtM1Config) -> Sequence[Arm]:
 @recipe(Spec(roles=("student",), arms=_arms, rivals=("base", "majority")))
 def lbt_m1(run: Run, config: LbtM1Config) -> Table[Sample]:
     """Return for each test problem the answer whose lessons taught best."""
-    pairs, exam = _pairs(run, config), _exam(run, config)  # T
+    exam = _exam(run, config)
+    pairs = _pairs(run, config)  # T
     scored = run.score(pairs, exam)  # E, S
     _tell(run, config, scored, exam.answers(pairs, run))
     return run.select(scored, _chosen_by(run, config.rule))  # A
@@ -178,7 +179,7 @@ def _drawn(run: Run, config: LbtM1Config, n: int, first: int, name: str) -> Tabl
 def _exam(run: Run, config: LbtM1Config) -> StudentExam:
     """Return the exams; without other students the teacher is its own."""
     students = run.models_of("student") or (run.base,)
-    return config.exam.of([_prompted(run, config, student) for student in students])
+    return config.exam.of([_prompted(run, config, student) for student in students], run.task)
 
 
 def _prompted(run: Run, config: LbtM1Config, model: Model) -> Model:
