@@ -149,9 +149,10 @@ def exam_solutions(run: Run, config: LbtM1Config) -> Table[Sample]:
 
 def _with_exams_prompted(run: Run, config: LbtM1Config, *, with_solutions: bool) -> Table[Sample]:
     teacher, maker, taught = _prompted(run, config, run.base), config.exam.maker, list(run.problems("test"))
-    shape, labels = run.format_of(teacher), {label.problem_id: label for label in run.labels(maker.split)}
     exams = maker.exams(taught, list(run.problems(maker.split)))
     found = dict(zip((problem.id for problem in taught), exams, strict=True))
+    used = [exam.problem for own in found.values() for exam in own]
+    shape, labels = run.format_of(teacher), {x.problem_id: x for x in run.labels(maker.split, of=used)}
 
     def prompt(problem: Problem) -> Prompt:
         context, exams = teacher.context, (one.problem for one in found[problem.id])

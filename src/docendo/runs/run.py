@@ -150,8 +150,19 @@ class Run:
         """Return the problems of a split, as many as the settings say."""
         return Rows(self.task.problems(split, self._limit(split)))
 
-    def labels(self, split: str) -> Table[Label]:
+    def models_between(self) -> list[Model]:
+        """Return the models of the roles ``between-1``, ``between-2`` and so on, as many as there are."""
+        found: list[Model] = []
+        while (role := f"between-{len(found) + 1}") in self.models:
+            found.append(self.models[role])
+        return found
+
+    def labels(self, split: str, *, of: Iterable[Problem] | None = None) -> Table[Label]:
         """Return the gold answers of a split as rows.
+
+        Args:
+            split: Which.
+            of: These problems alone; the others' answers are neither given nor counted as read. None: all.
 
         Raises:
             GoldAccessError: The split is ``test``.
@@ -162,6 +173,8 @@ class Run:
                 hint="learn from `train`, choose on `validation`",
             )
         labels = self.task.labels(split, self._limit(split))
+        if of is not None:
+            labels = {problem.id: labels[problem.id] for problem in of if problem.id in labels}
         self.ledger.read(split, "labels", labels)
         return Rows(labels.values(), sources=[Source.GOLD])
 
