@@ -150,13 +150,6 @@ class Run:
         """Return the problems of a split, as many as the settings say."""
         return Rows(self.task.problems(split, self._limit(split)))
 
-    def models_between(self) -> list[Model]:
-        """Return the models of the roles ``between-1``, ``between-2`` and so on, as many as there are."""
-        found: list[Model] = []
-        while (role := f"between-{len(found) + 1}") in self.models:
-            found.append(self.models[role])
-        return found
-
     def labels(self, split: str, *, of: Iterable[Problem] | None = None) -> Table[Label]:
         """Return the gold answers of a split as rows.
 
