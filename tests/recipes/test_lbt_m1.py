@@ -132,6 +132,7 @@ def test_the_result_has_all_arms_and_rests_on_those_of_equal_cost_and_knowledge(
     assert arms == {
         *("base", "method", "unverified", "majority", "self-consistency", "equal-generations"),
         *("equal-tokens", "exam-answers", "exam-solutions", "shuffled", "max", "avg"),
+        "shuffled-over-all",
     }
     rivals = {one["against"] for one in result["comparisons"] if one["is_rival"]}
     assert rivals == {

@@ -321,6 +321,9 @@ def test_shuffled_scores_are_the_same_scores_at_other_samples(room: Classroom) -
     for start in range(0, len(own), 8):
         assert sorted(own[start : start + 8]) == sorted(mixed[start : start + 8])  # type: ignore[type-var]
     assert Shuffled(exam).source is Source.GOLD
+    over_all = values(scores(run, samples, Shuffled(exam, "run")))
+    assert over_all not in (own, mixed)
+    assert sorted(over_all) == sorted(own)  # type: ignore[type-var]
 
 
 def test_facts_count_what_tells_nothing() -> None:

@@ -78,6 +78,7 @@ def _arms(config: LbtM1Config) -> Sequence[Arm]:
         Arm("exam-answers", exam_answers),
         Arm("exam-solutions", exam_solutions, is_rival=False),  # gold rationales: more than exams know
         Arm("shuffled", shuffled, is_rival=False),
+        Arm("shuffled-over-all", shuffled_over_all, is_rival=False),
         *others,
     ]
 
@@ -102,7 +103,16 @@ def _by(rule: RuleName) -> Callable[[Run, LbtM1Config], Table[Sample]]:
 
 def shuffled(run: Run, config: LbtM1Config) -> Table[Sample]:
     """Choose as the method does, by scores that were exchanged among a problem's pairs."""
-    scored = run.score(_pairs(run, config), Shuffled(_exam(run, config)))
+    return _by_shuffled(run, config, "problem")
+
+
+def shuffled_over_all(run: Run, config: LbtM1Config) -> Table[Sample]:
+    """Choose as the method does, by scores that were exchanged among the pairs of all problems."""
+    return _by_shuffled(run, config, "run")
+
+
+def _by_shuffled(run: Run, config: LbtM1Config, over: Literal["problem", "run"]) -> Table[Sample]:
+    scored = run.score(_pairs(run, config), Shuffled(_exam(run, config), over))
     return run.select(scored, _chosen_by(run, config.rule))
 
 
