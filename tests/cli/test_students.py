@@ -93,3 +93,17 @@ def test_lists_can_stand_in_a_config_file(docendo: Callable[..., Outcome], tmp_p
     assert code == 0, err
     assert "1 a problem/" in out
     assert "3 a problem/" in out
+
+
+def test_a_role_of_several_models_is_one_run_with_all_of_them(
+    docendo: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    small = ("--task", "verb-lessons", "--test-problems", "3", "--samples-per-problem", "2", "--dry-run")
+    both = ("--student", "lab/student,lab/base", "--workspace", tmp_path)
+    code, out, err = docendo("run", "lbt-m1", *small, *both)
+    assert code == 0, err
+    assert "method/exam-student " in out
+    assert "method/exam-base " in out
+    code, _, err = docendo("run", "lbt-m1", *small, *both, "--student-base-url", "http://a,http://b,http://c")
+    assert code == 2
+    assert "student_base_url has 3 addresses for 2 models; expected one, or one each" in err

@@ -97,7 +97,7 @@ def test_a_plan_lists_what_a_scorer_would_ask(house: House, tmp_path: Path) -> N
     plan = Plan()
     run = house.run("planned", plan=plan)
     run.score(run.sample(run.base, run.problems("train")), scorer)
-    assert [stage.kind for stage in plan.stages] == ["sample", "read", "score", "logprobs"]
+    assert [stage.kind for stage in plan.stages] == ["sample", "read", "logprobs", "score"]
     run = house.run("real")
     run.sample(run.base, run.problems("train"))
     plan = Plan()

@@ -132,6 +132,20 @@ def test_torn_groups_are_found() -> None:
     )
 
 
+def with_variants(split: str = "exams", group: str = "g-test-0", n: int = 20) -> Small:
+    task = Small(splits=("train", "test", split))
+    task.rows[split] = [replace(problem(split, n), group=group)]
+    task.gold[f"{split}-{n}"] = Label(f"{split}-{n}", str(n + 1), SOLUTION.format(n=n))
+    return task
+
+
+def test_a_further_split_may_have_groups_of_others_but_not_their_questions() -> None:
+    assert failed(with_variants()) == []
+    assert failed(with_variants(n=10)) == ["disjoint splits"]
+    (check,) = [check for check in check_task(with_variants("dev", "")) if not check.passed]
+    assert check.detail == "1 fault: split 'dev' is called validation here"
+
+
 @dataclass(frozen=True, slots=True)
 class Spoilt(Problem):
     answer: str = "1"

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from docendo.core.errors import DataError, SettingError, UnknownNameError
 from docendo.core.protocols import Task
+from docendo.tasks.conformance import check_task
 from docendo.tasks.files import BadRow, Row, file_task, line_count, read_rows
 from docendo.tasks.options import TaskOptions
 from docendo.tasks.rows import normalised_question
@@ -460,3 +461,17 @@ def test_lines_are_counted_without_being_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[\n{}\n]\n")
     names = ("a.jsonl", "a.jsonl.gz", "a.json", "missing.jsonl")
     assert [line_count(tmp_path / name) for name in names] == [2, 2, 0, 0]
+
+
+def test_exams_are_a_split_of_their_own_and_share_groups(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What is {n} + 1?", "answer": str(n + 1), "split": split, "group": f"g{n % 3}"}
+        for n, split in enumerate(["train", "validation", "test", "exams", "exams", "exams"])
+    ]
+    path = tmp_path / "variants.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = file_task(path)
+    assert task.splits == ("train", "validation", "test", "exams")
+    assert [problem.group for problem in task.problems("exams")] == ["g0", "g1", "g2"]
+    assert [label.answer for label in task.labels("exams").values()] == ["4", "5", "6"]
+    assert not [check for check in check_task(task) if not check.passed]

@@ -30,7 +30,7 @@ class UnverifiedRun(Run):
     The k-th selection keeps as many rows as the method's k-th one kept, drawn uniformly from all rows that
     stand to choice, right or wrong: equal budget of samples and of training rows, without the information.
     Samples that nobody could learn from (cut off, failed, empty) do not stand to choice, else fewer rows
-    would be left than the method had. Where the method chooses one answer of each problem, so does this.
+    would be left than the method had. Where the method chooses Answers, one sample of each problem is drawn.
     """
 
     def __init__(self, *, sizes: Sequence[int], **more: Any) -> None:

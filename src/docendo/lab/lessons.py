@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 from docendo.core.errors import UnknownNameError
 from docendo.core.protocols import Format
@@ -40,14 +40,17 @@ DEEDS = {"+": "gets {m} more", "-": "loses {m} of them", "*": "has {m} times as 
 class VerbLessons:
     """One problem to be taught for each invented verb, and its variants as exams."""
 
-    splits: ClassVar[tuple[str, ...]] = (*SPLITS, EXAMS)
-
     name: str
     seed: int
     hinted_share: float
     """Share of the verbs whose meaning the questions tell in known words. In [0, 1]."""
     formats: Mapping[str, Format] = field(default_factory=lambda: formats_for("number", strict=True))
     verifier: Numeric = field(default_factory=Numeric)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The three, and the exams."""
+        return (*SPLITS, EXAMS)
 
     @property
     def identity(self) -> Mapping[str, Any]:

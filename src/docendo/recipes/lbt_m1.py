@@ -78,6 +78,7 @@ def _arms(config: LbtM1Config) -> Sequence[Arm]:
         Arm("exam-answers", exam_answers),
         Arm("exam-solutions", exam_solutions, is_rival=False),  # gold rationales: more than exams know
         Arm("shuffled", shuffled, is_rival=False),
+        Arm("shuffled-over-all", shuffled_over_all, is_rival=False),
         *others,
     ]
 
@@ -85,7 +86,8 @@ def _arms(config: LbtM1Config) -> Sequence[Arm]:
 @recipe(Spec(roles=("student",), arms=_arms, rivals=("base", "majority")))
 def lbt_m1(run: Run, config: LbtM1Config) -> Table[Sample]:
     """Return for each test problem the answer whose lessons taught best."""
-    pairs, exam = _pairs(run, config), _exam(run, config)  # T
+    exam = _exam(run, config)
+    pairs = _pairs(run, config)  # T
     scored = run.score(pairs, exam)  # E, S
     _tell(run, config, scored, exam.answers(pairs, run))
     return run.select(scored, _chosen_by(run, config.rule))  # A
@@ -101,7 +103,16 @@ def _by(rule: RuleName) -> Callable[[Run, LbtM1Config], Table[Sample]]:
 
 def shuffled(run: Run, config: LbtM1Config) -> Table[Sample]:
     """Choose as the method does, by scores that were exchanged among a problem's pairs."""
-    scored = run.score(_pairs(run, config), Shuffled(_exam(run, config)))
+    return _by_shuffled(run, config, "problem")
+
+
+def shuffled_over_all(run: Run, config: LbtM1Config) -> Table[Sample]:
+    """Choose as the method does, by scores that were exchanged among the pairs of all problems."""
+    return _by_shuffled(run, config, "run")
+
+
+def _by_shuffled(run: Run, config: LbtM1Config, over: Literal["problem", "run"]) -> Table[Sample]:
+    scored = run.score(_pairs(run, config), Shuffled(_exam(run, config), over))
     return run.select(scored, _chosen_by(run, config.rule))
 
 
@@ -148,9 +159,10 @@ def exam_solutions(run: Run, config: LbtM1Config) -> Table[Sample]:
 
 def _with_exams_prompted(run: Run, config: LbtM1Config, *, with_solutions: bool) -> Table[Sample]:
     teacher, maker, taught = _prompted(run, config, run.base), config.exam.maker, list(run.problems("test"))
-    shape, labels = run.format_of(teacher), {label.problem_id: label for label in run.labels(maker.split)}
     exams = maker.exams(taught, list(run.problems(maker.split)))
     found = dict(zip((problem.id for problem in taught), exams, strict=True))
+    used = [exam.problem for own in found.values() for exam in own]
+    shape, labels = run.format_of(teacher), {x.problem_id: x for x in run.labels(maker.split, of=used)}
 
     def prompt(problem: Problem) -> Prompt:
         context, exams = teacher.context, (one.problem for one in found[problem.id])
@@ -178,7 +190,7 @@ def _drawn(run: Run, config: LbtM1Config, n: int, first: int, name: str) -> Tabl
 def _exam(run: Run, config: LbtM1Config) -> StudentExam:
     """Return the exams; without other students the teacher is its own."""
     students = run.models_of("student") or (run.base,)
-    return config.exam.of([_prompted(run, config, student) for student in students])
+    return config.exam.of([_prompted(run, config, student) for student in students], run.task)
 
 
 def _prompted(run: Run, config: LbtM1Config, model: Model) -> Model:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from docendo.core.checks import Checks
+from docendo.core.errors import SettingError
+from docendo.core.protocols import Task
 from docendo.core.records import Model
 from docendo.scorers.exams import ExamMaker, FixedList, LexicallyNearest, SameGroup
 from docendo.scorers.student_exam import StudentExam
@@ -62,8 +64,18 @@ class ExamSettings:
             return LexicallyNearest(split=self.exam_split, count=self.exam_problems)
         return FixedList(split=self.exam_split, ids=self.exam_ids)
 
-    def of(self, students: Sequence[Model]) -> StudentExam:
-        """Return the Scorer with these students."""
+    def of(self, students: Sequence[Model], task: Task) -> StudentExam:
+        """Return the Scorer with these students.
+
+        Raises:
+            SettingError: The task has no such split.
+        """
+        if self.exam_split not in task.splits:
+            raise SettingError(
+                f"exam_split is {self.exam_split!r}; task {task.name} has {', '.join(task.splits)}",
+                hint="variants of its problems are what exams are best of; without any: --exam-split train "
+                "--exam-choice nearest",
+            )
         return StudentExam(
             students=tuple(students),
             maker=self.maker,

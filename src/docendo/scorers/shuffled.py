@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from docendo.core.records import Sample, Score, Source
 from docendo.core.seeds import derived_rng
@@ -14,15 +14,18 @@ from docendo.core.verbs import Scorer, Verbs
 
 @dataclass(frozen=True, slots=True)
 class Shuffled:
-    """Give the scores of another Scorer, exchanged at random among the samples of a problem that have one.
+    """Give the scores of another Scorer, exchanged at random among the samples that have one.
 
-    What a rule gains by the scores it must lose by this, down to about what the vote gives. Not quite: how
-    many samples scored well is still told. Where few did, few votes count, and the majority, which is wrong
-    more often there, is outvoted more often. Seeded by the run and the problem.
+    What a rule gains by the scores it must lose by this, down to what the vote gives. Within a problem not
+    quite: how many of its samples scored well is still told. Where few did, few votes count and the majority,
+    which is wrong more often there, is outvoted more often. Over the whole run nothing is told. Seeded by the
+    run, and within problems by these.
     """
 
     version: ClassVar[int] = 1
     scorer: Scorer
+    over: Literal["problem", "run"] = "problem"
+    """Among which samples: those of a problem, or all of the run."""
 
     @property
     def name(self) -> str:
@@ -40,10 +43,10 @@ class Shuffled:
         places: dict[str, list[int]] = {}
         for place, problem_id in enumerate(samples.columns(["problem_id"])["problem_id"]):
             if scores[place].value is not None:
-                places.setdefault(problem_id, []).append(place)
+                places.setdefault(problem_id if self.over == "problem" else "", []).append(place)
         found = list(scores)
-        for problem_id, own in places.items():
-            mixed = derived_rng(run.seed, "shuffled", problem_id).sample(own, len(own))
+        for key, own in places.items():
+            mixed = derived_rng(run.seed, "shuffled", key).sample(own, len(own))
             for place, other in zip(own, mixed, strict=True):
                 found[place] = scores[other]
         yield from found

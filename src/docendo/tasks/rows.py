@@ -41,6 +41,8 @@ from docendo.verifiers.numbers import parse_number
 from docendo.verifiers.numeric import Numeric
 
 SPLITS = ("train", "validation", "test")
+FURTHER = ("exams",)
+"""Splits that rows may also name: variants of problems, which may share their groups."""
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -49,6 +51,7 @@ SPLIT_NAMES = {
     "val": "validation",
     "dev": "validation",
     "test": "test",
+    "exams": "exams",
 }
 """What data sets call their splits, and what we call them."""
 
@@ -257,8 +260,8 @@ def _split_of(value: Any, origin: Origin) -> str:
     split = SPLIT_NAMES.get(str(value).strip().lower())
     if split is None:
         raise DataError(
-            f"{origin}: unknown split {value!r}; expected train, validation or test",
-            hint=f"also read: {', '.join(name for name in SPLIT_NAMES if name not in SPLITS)}",
+            f"{origin}: unknown split {value!r}; expected train, validation, test or exams",
+            hint=f"also read: {', '.join(name for name, split in SPLIT_NAMES.items() if name != split)}",
         )
     return split
 
@@ -388,12 +391,13 @@ class RowsTask:
         rows = self._kept([replace(row, split=split) for row, split in zip(rows, splits, strict=True)])
         if not rows:
             raise DataError(f"{self._name} has no rows left of those that were read")
-        problems: dict[str, list[Problem]] = {split: [] for split in SPLITS}
-        labels: dict[str, list[Label]] = {split: [] for split in SPLITS}
+        known = (*SPLITS, *FURTHER)
+        problems: dict[str, list[Problem]] = {split: [] for split in known}
+        labels: dict[str, list[Label]] = {split: [] for split in known}
         for row in rows:
             problems[row.split].append(Problem(row.id, row.question, row.split, row.choices, row.group))
             labels[row.split].append(Label(row.id, row.answer, row.solution))
-        there = [split for split in SPLITS if problems[split]]
+        there = [split for split in known if problems[split]]
         digests = {split: digest_of_rows(zip(problems[split], labels[split], strict=True)) for split in there}
         return _Content(
             kind=_kind_of(rows, self._options, self._name),
