@@ -122,6 +122,8 @@ class StudyingTrainer(ImprovingTrainer):
     """Learns classes; the skill of an epoch goes half of the way to the share of right rows."""
 
     losses: list[Loss] = field(default_factory=list[Loss])
+    asked: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """Epochs and learning rate of each training."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -130,6 +132,7 @@ class StudyingTrainer(ImprovingTrainer):
         self, start: Path, rows: Path, loss: Loss, optimizer: Any, **more: Any
     ) -> Iterator[TrainedEpoch]:
         self.losses.append(loss)
+        self.asked.append((more["epochs"], optimizer.learning_rate))
         table = pq.read_table(rows).to_pylist()
         self.started_from.append(start)
         self.rows.append(table)
@@ -279,6 +282,15 @@ def _without_continuations(real: Any) -> Any:
         return real(checkpoint, chunks)
 
     return logprobs
+
+
+def test_the_supervisor_has_epochs_and_a_rate_of_its_own(parity: House) -> None:
+    assert isinstance(parity.trainer, StudyingTrainer)
+    config = replace(CLASSES, stop="last", weak_epochs=3, weak_learning_rate=5e-5)
+    ARMS["ceiling"](run_of(parity, "ceiling"), config)
+    weak_to_strong(run_of(parity), config)
+    own = config.optimizer.learning_rate
+    assert parity.trainer.asked == [(2, own), (3, 5e-5), (2, own)]
 
 
 def test_each_model_in_between_learns_the_labels_of_the_one_before(house: House) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_type_hints
 from cyclopts import App
 
 from docendo.cli.config import config_flags
+from docendo.cli.roles import ROLES, Pairs, Students, Weak, leaf, may_be_served
 from docendo.cli.settings import Settings, command_of
 from docendo.cli.workspaces import path_of
 from docendo.core.errors import SettingError
@@ -75,51 +76,6 @@ class ServedBase:
     """Address of the server of a --model openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher:
-    """The model in the role of the teacher."""
-
-    teacher: str = "lab/teacher"
-    """Who teaches: a model as for --model, openai:NAME of a server, or recorded:FILE with its completions."""
-    teacher_base_url: str | None = None
-    """Address of the server of a --teacher openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Students:
-    """Several students in one command."""
-
-    students: tuple[str, ...] = ()
-    """Teach each of these models in turn, instead of --model alone. Each is a run of its own, NAME-MODEL;
-    what is asked of the teacher is asked once. The students are shown side by side at the end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weak:
-    """The model in the role of the weak supervisor, and those between it and the strong one."""
-
-    weak: str = "lab/student"
-    """Who is taught with gold answers and then supervises: a model as for --model, which is trained."""
-    between: tuple[str, ...] = ()
-    """Models of sizes in between, the smaller first: each learns the labels of the one before it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Several pairs of models in one command."""
-
-    models: tuple[str, ...] = ()
-    """Models from the weakest to the strongest: every earlier one supervises every later one, instead of
-    --weak and --model. Each pair is a run of its own, NAME-WEAK-STRONG; what pairs share is done once."""
-    self_pairs: bool = False
-    """Let every one of --models supervise itself, too."""
-
-
-ROLES: dict[str, type] = {"teacher": Teacher, "weak": Weak}
-"""Flags of the roles, beside the base, that a recipe's Spec may name. The first field names the model; where
-there is a field ``ROLE_base_url`` it may be a served one."""
-
-
 app = App(name="run", help="Run a recipe, or go on with a run.", help_format="plaintext")
 
 
@@ -151,7 +107,7 @@ def _add(name: str) -> None:
     doc = (inspect.getdoc(inspect.getmodule(recipe)) or "").split("\n\n")[0]
     config = _config_class(recipe)
     roles = spec_of(recipe).roles
-    is_served = any(_may_be_served(role) for role in roles) or not _trains(config)
+    is_served = any(may_be_served(role) for role in roles) or not _trains(config)
     groups = [
         Settings(RunOptions, "Run"),
         Settings(config, f"Settings of {name}"),
@@ -267,35 +223,20 @@ def _runs(recipe_name: str, parts: dict[type, Any]) -> dict[str, dict[str, str]]
             f"name is {whole!r}; expected letters, digits, '.', '_' and '-', not beginning with a sign"
         )
     if (pairs := parts.get(Pairs, Pairs())).models:
-        return _pairs(whole, pairs, options, parts[Weak])
+        if options.model != RunOptions().model or parts[Weak] != Weak():
+            raise SettingError(
+                "--models was given beside --model, --weak or --between", hint="name all models in --models"
+            )
+        return pairs.runs(whole)
     if not students:
         return {whole: {"base": options.model}}
-    runs = {f"{whole}-{_leaf(student)}": {"base": student} for student in students}
+    runs = {f"{whole}-{leaf(student)}": {"base": student} for student in students}
     if len(runs) < len(students):
         raise SettingError(
             f"students is {','.join(students)}; expected models with different last names",
             hint="each student's run is named by it; run equal names in commands of their own, with --name",
         )
     return runs
-
-
-def _pairs(whole: str, pairs: Pairs, options: RunOptions, weak: Weak) -> dict[str, dict[str, str]]:
-    """Return a run for every earlier model with every later one, and with itself where that is wanted."""
-    if options.model != RunOptions().model or weak != Weak():
-        raise SettingError(
-            "--models was given beside --model, --weak or --between", hint="name all models in --models"
-        )
-    least = 1 if pairs.self_pairs else 2
-    if len({_leaf(model) for model in pairs.models}) < len(pairs.models) or len(pairs.models) < least:
-        raise SettingError(
-            f"models is {','.join(pairs.models)}; expected at least {least}, with different last names",
-            hint="each pair's run is named by them",
-        )
-    return {
-        f"{whole}-{_leaf(first)}-{_leaf(second)}": {"base": second, "weak": first}
-        for place, first in enumerate(pairs.models)
-        for second in pairs.models[place + (not pairs.self_pairs) :]
-    }
 
 
 def _server(parts: dict[type, Any], models: dict[str, dict[str, Model]]) -> ServerOptions:
@@ -320,16 +261,12 @@ def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = (
     """Return the run's name where none was given: of recipe, task, and models that are not the default."""
     parts = [recipe_name, Path(options.task).name.split(".")[0]]
     if options.model != "lab/base":
-        parts.append(_leaf(options.model))
+        parts.append(leaf(options.model))
     for said in roles:
         named = fields(said)[0]
         if getattr(said, named.name) != named.default:
-            parts.append(_leaf(getattr(said, named.name)))
+            parts.append(leaf(getattr(said, named.name)))
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.")
-
-
-def _leaf(model: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", model.strip("/").split("/")[-1])
 
 
 def _models(
@@ -346,7 +283,7 @@ def _models(
     between: tuple[str, ...] = parts.get(Weak, Weak()).between
     models |= {f"between-{place}": open_model(name) for place, name in enumerate(between, start=1)}
     for role, model in models.items():
-        is_trained = trains if role == "base" else not _may_be_served(role)
+        is_trained = trains if role == "base" else not may_be_served(role)
         if is_trained and model.checkpoint.engine != "transformers":
             raise SettingError(
                 f"{'model' if role == 'base' else role} is {model.checkpoint.name!r}, but {recipe_name} "
@@ -354,11 +291,6 @@ def _models(
                 hint="name a directory or a Hugging Face id; served and recorded models can teach",
             )
     return {role: replace(model, context=Context(format=options.format)) for role, model in models.items()}
-
-
-def _may_be_served(role: str) -> bool:
-    """Return whether the model of a role is only asked, and not trained."""
-    return role in ROLES and any(field.name == f"{role}_base_url" for field in fields(ROLES[role]))
 
 
 def _told(models: dict[str, Model]) -> str:

@@ -80,11 +80,15 @@ class WeakToStrongConfig:
     """Passes over the labels, of student and ceiling. Paper and code: 2; 5 for chess."""
     weak_epochs: int = 0
     """Passes of the supervisor over half 1; 0: as ``epochs``."""
+    weak_learning_rate: float = 0.0
+    """Peak learning rate of the supervisor; 0: as ``learning_rate``. Released code: 5e-5 for its two smallest
+    models, 1e-5 for all others."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
 
     def __post_init__(self) -> None:
         known = ("xent", "logconf", "product")
         checks = Checks(self).at_least(1, "epochs").at_least(0, "weak_epochs", "reading_epochs")
+        checks.at_least(0, "weak_learning_rate")
         checks.share("alpha", "alpha_warmup").that(
             0 < self.held_out_share < 1,
             f"held_out_share is {self.held_out_share}; expected above 0 and below 1",
@@ -126,7 +130,7 @@ def ceiling(run: Run, config: WeakToStrongConfig) -> Model:
     """Return the strong model that learned gold answers."""
     lessons = _Lessons(run, config)
     own = lessons.first if config.ceiling == "half-1" else lessons.learned
-    return lessons.with_gold(lessons.read(run.base), own, config.epochs, name="ceiling")
+    return lessons.with_gold(lessons.read(run.base), own, config, name="ceiling")
 
 
 def _with_loss(name: str) -> Callable[[Run, WeakToStrongConfig], Model]:
@@ -171,21 +175,29 @@ class _Lessons:
 
     def supervisor(self) -> Model:
         """Return the weak model that learned gold answers of half 1 (W)."""
-        epochs = self.config.weak_epochs or self.config.epochs
-        return self.with_gold(self.run.model("weak"), self.first, epochs, name="weak")
+        config = self.config
+        rate = config.weak_learning_rate or config.optimizer.learning_rate
+        like = replace(
+            config,
+            epochs=config.weak_epochs or config.epochs,
+            optimizer=replace(config.optimizer, learning_rate=rate),
+        )
+        return self.with_gold(self.run.model("weak"), self.first, like, name="weak")
 
-    def with_gold(self, start: Model, problems: Table[Problem], epochs: int, *, name: str) -> Model:
+    def with_gold(
+        self, start: Model, problems: Table[Problem], config: WeakToStrongConfig, *, name: str
+    ) -> Model:
         """Return a model that learned the gold answers of these problems, and of no others."""
         rows = problems.join(self.run.labels("train", of=problems))
         if self.classes is not None:
             rows = rows.map(self.classes.gold)
-        trained = self._trained(start, rows, self._loss("xent"), epochs, name)
-        return trained if self.config.stop == "last" else self.run.best(trained.snapshots)
+        trained = self._trained(start, rows, self._loss("xent"), config, name)
+        return trained if config.stop == "last" else self.run.best(trained.snapshots)
 
     def taught(self, start: Model, supervisor: Model, loss: str, *, name: str) -> Model:
         """Return a model that learned what a supervisor says (L, S), at the epoch that is chosen (E)."""
         rows = self._told(supervisor, self.learned, f"labels-of-{name}")
-        trained = self._trained(start, rows, self._loss(loss), self.config.epochs, name)
+        trained = self._trained(start, rows, self._loss(loss), self.config, name)
         match self.config.stop:
             case "last":
                 return trained
@@ -200,7 +212,8 @@ class _Lessons:
         if not self.config.reading_epochs:
             return start
         rows = self.learned.map(_as_text)
-        return self._trained(start, rows, supervised(), self.config.reading_epochs, "reading")
+        like = replace(self.config, epochs=self.config.reading_epochs)
+        return self._trained(start, rows, supervised(), like, "reading")
 
     def _told(self, supervisor: Model, problems: Table[Problem], name: str) -> Table[Any]:
         classes, is_hard = self.classes, self.config.hard_labels
@@ -214,8 +227,10 @@ class _Lessons:
         found = self.run.logprobs(supervisor, problems, texts, name=name)
         return found.where(_could_be_asked).map(told)
 
-    def _trained(self, start: Model, rows: Table[Any], loss: Loss, epochs: int, name: str) -> Model:
-        return self.run.train(start, rows, loss, optimizer=self.config.optimizer, epochs=epochs, name=name)
+    def _trained(
+        self, start: Model, rows: Table[Any], loss: Loss, config: WeakToStrongConfig, name: str
+    ) -> Model:
+        return self.run.train(start, rows, loss, optimizer=config.optimizer, epochs=config.epochs, name=name)
 
     def _loss(self, name: str) -> Loss:
         if self.classes is None:
