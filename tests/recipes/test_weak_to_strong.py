@@ -31,7 +31,7 @@ from tests.fakes import GuessingEngine, House, ImprovingTrainer, SumFormat, Sums
 from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=80, validation_problems=10, test_problems=60, evaluation_samples=0)
-TEXT = WeakToStrongConfig(epochs=2, held_out_share=0.25)
+TEXT = WeakToStrongConfig(epochs=2, weak_epochs=2, held_out_share=0.25)
 CLASSES = replace(TEXT, supervision="words")
 ARMS = {arm.name: arm.recipe for arm in spec_of(weak_to_strong).arms(CLASSES)}
 
@@ -303,7 +303,7 @@ def test_each_model_in_between_learns_the_labels_of_the_one_before(house: House)
     assert any("every model in between learned the same inputs" in note for note in run.notes)
 
 
-def _sample_stages(house: House) -> list[dict[str, Any]]:
+def _sample_stages(house: House) -> list[Mapping[str, Any]]:
     workspace = house.workspace
     names = [one["stage"] for one in _records(house) if one["kind"] == "sample"]
     found = [workspace.sealed(name) for name in names]
@@ -470,6 +470,19 @@ def test_classes_need_words_that_all_problems_share(house: House) -> None:
 def test_settings_that_cannot_be_are_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         WeakToStrongConfig(**setting)
+
+
+def test_the_confidence_loss_of_three_classes_is_refused_before_work_starts(parity: House) -> None:
+    class ThreeWords(ParityTask):
+        def problems(self, split: str, limit: int | None = None) -> Iterator[Problem]:
+            for problem in super().problems(split, limit):
+                yield replace(problem, choices=("no", "yes", "maybe"))
+
+    parity.task = ThreeWords()
+    with pytest.raises(SettingError, match="logconf is for two classes; the task has no, yes, maybe"):
+        weak_to_strong(run_of(parity), CLASSES)
+    weak_to_strong(run_of(parity), replace(CLASSES, beside=("product",), stop="last"))
+    assert len(parity.trainer.rows) == 2
 
 
 def test_too_few_problems_are_refused(tmp_path: Path) -> None:

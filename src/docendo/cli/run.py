@@ -278,7 +278,7 @@ def _models(
     for role, kind in ROLES.items():
         if kind in parts:
             said = parts[kind]
-            name = named.get(role, getattr(said, role))
+            name: str = named.get(role) or getattr(said, role)
             models[role] = open_model(name, base_url=getattr(said, f"{role}_base_url", None))
     between: tuple[str, ...] = parts.get(Weak, Weak()).between
     models |= {f"between-{place}": open_model(name) for place, name in enumerate(between, start=1)}

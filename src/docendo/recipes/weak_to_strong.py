@@ -78,12 +78,12 @@ class WeakToStrongConfig:
     generative fine-tuning. 0: none."""
     epochs: int = 2
     """Passes over the labels, of student and ceiling. Paper and code: 2; 5 for chess."""
-    weak_epochs: int = 0
+    weak_epochs: int = 6
     """Passes of the supervisor over half 1; 0: as ``epochs``."""
-    weak_learning_rate: float = 0.0
+    weak_learning_rate: float = 2e-3
     """Peak learning rate of the supervisor; 0: as ``learning_rate``. Released code: 5e-5 for its two smallest
     models, 1e-5 for all others."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=3e-4))
 
     def __post_init__(self) -> None:
         known = ("xent", "logconf", "product")
@@ -160,11 +160,19 @@ class _Lessons:
         shape, context = run.format_of(run.base), run.base.context
         is_text = config.supervision == "text"
         self.classes = None if is_text else Classes.of([*first, *second], shape, context)
+        if self.classes is not None and len(self.classes.words) > 2 and "logconf" in self._losses():
+            raise SettingError(
+                f"logconf is for two classes; the task has {', '.join(self.classes.words)}",
+                hint="use --loss xent and --beside product",
+            )
         self.sizes = {
             "problems of the supervisor": len(first),
             "problems of the student": len(learned),
             "held-out problems": len(held_out),
         }
+
+    def _losses(self) -> tuple[str, ...]:
+        return (self.config.loss, *self.config.beside)
 
     def _grouped(self, problem: Problem) -> Problem:
         return problem if self.config.grouped else replace(problem, group="")
