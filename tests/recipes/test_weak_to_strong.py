@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from docendo.core.errors import SettingError
 from docendo.core.halves import halves
-from docendo.core.losses import ClassLoss, Loss
+from docendo.core.losses import ClassLoss, Loss, Xent
 from docendo.core.protocols import Chunk, Finished, TrainedEpoch
 from docendo.core.records import Completion, Label, Logprobs, Model, Problem, Reading
 from docendo.core.seeds import digest_of
@@ -32,7 +32,7 @@ from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=80, validation_problems=10, test_problems=60, evaluation_samples=0)
 TEXT = WeakToStrongConfig(epochs=2, weak_epochs=2, held_out_share=0.25)
-CLASSES = replace(TEXT, supervision="words")
+CLASSES = replace(TEXT, supervision="head")
 ARMS = {arm.name: arm.recipe for arm in spec_of(weak_to_strong).arms(CLASSES)}
 
 
@@ -293,6 +293,14 @@ def test_the_supervisor_has_epochs_and_a_rate_of_its_own(parity: House) -> None:
     assert parity.trainer.asked == [(2, own), (3, 5e-5), (2, own)]
 
 
+def test_words_are_learned_among_all_texts_so_that_they_are_written(parity: House) -> None:
+    assert isinstance(parity.trainer, StudyingTrainer)
+    weak_to_strong(run_of(parity), replace(CLASSES, supervision="words", stop="last"))
+    assert parity.trainer.losses == [Xent(renormalised=False)] * 2
+    arms = spec_of(weak_to_strong).arms(replace(CLASSES, supervision="words"))
+    assert [arm.name for arm in arms] == ["weak", "ceiling"]
+
+
 def test_each_model_in_between_learns_the_labels_of_the_one_before(house: House) -> None:
     run = run_of(house, between_1=0.25, between_2=0.3)
     weak_to_strong(run, replace(TEXT, stop="last"))
@@ -463,6 +471,7 @@ def test_classes_need_words_that_all_problems_share(house: House) -> None:
     [
         ({"held_out_share": 0.0}, "held_out_share is 0.0; expected above 0 and below 1"),
         ({"beside": ("xnt",)}, "loss is xent and beside is xnt; expected of xent, logconf, product"),
+        ({"supervision": "words", "loss": "product"}, "loss is product and supervision is words"),
         ({"epochs": 0}, "epochs is 0; expected at least 1"),
         ({"alpha": 1.5}, "alpha is 1.5; expected 0 to 1"),
     ],

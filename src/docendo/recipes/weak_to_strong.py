@@ -55,9 +55,10 @@ class WeakToStrongConfig:
     head: Literal["zeros", "words"] = "zeros"
     """How heads begin: with zeros (released code), or as the words' output rows."""
     loss: LossName = "xent"
-    """What the student minimises, where labels are classes. Supervisors and ceilings always have xent."""
+    """What a student with a head minimises. Supervisors and ceilings always have xent; and so have words,
+    each as probable among all texts as its label says, so that the model also writes them."""
     beside: tuple[str, ...] = ("logconf",)
-    """Other losses of students that stand beside it as arms, where labels are classes."""
+    """Other losses of students with a head that stand beside it as arms."""
     alpha: float = 0.5
     """Largest weight of the student's own predictions in logconf. Paper: 0.75 for its largest students."""
     alpha_warmup: float = 0.2
@@ -96,11 +97,15 @@ class WeakToStrongConfig:
         checks.that(
             all(name in known for name in (self.loss, *self.beside)),
             f"loss is {self.loss} and beside is {','.join(self.beside)}; expected of {', '.join(known)}",
+        )
+        checks.that(
+            self.loss == "xent" or self.supervision == "head",
+            f"loss is {self.loss} and supervision is {self.supervision}; expected xent, or supervision head",
         ).done()
 
 
 def _arms(config: WeakToStrongConfig) -> Sequence[Arm]:
-    others = [] if config.supervision == "text" else [name for name in config.beside if name != config.loss]
+    others = [name for name in config.beside if name != config.loss and config.supervision == "head"]
     return [
         Arm("weak", weak),
         Arm("ceiling", ceiling, is_rival=False),
@@ -160,7 +165,8 @@ class _Lessons:
         shape, context = run.format_of(run.base), run.base.context
         is_text = config.supervision == "text"
         self.classes = None if is_text else Classes.of([*first, *second], shape, context)
-        if self.classes is not None and len(self.classes.words) > 2 and "logconf" in self._losses():
+        losses = (config.loss, *config.beside) if config.supervision == "head" else ()
+        if self.classes is not None and len(self.classes.words) > 2 and "logconf" in losses:
             raise SettingError(
                 f"logconf is for two classes; the task has {', '.join(self.classes.words)}",
                 hint="use --loss xent and --beside product",
@@ -170,9 +176,6 @@ class _Lessons:
             "problems of the student": len(learned),
             "held-out problems": len(held_out),
         }
-
-    def _losses(self) -> tuple[str, ...]:
-        return (self.config.loss, *self.config.beside)
 
     def _grouped(self, problem: Problem) -> Problem:
         return problem if self.config.grouped else replace(problem, group="")
@@ -243,7 +246,9 @@ class _Lessons:
     def _loss(self, name: str) -> Loss:
         if self.classes is None:
             return supervised()
-        head = self.config.head if self.config.supervision == "head" else "none"
+        if self.config.supervision == "words":
+            return Xent(renormalised=False)
+        head = self.config.head
         if name == "logconf":
             return LogConf(alpha=self.config.alpha, warmup_share=self.config.alpha_warmup, head=head)
         return Product(head=head) if name == "product" else Xent(head=head)
