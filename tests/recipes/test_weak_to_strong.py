@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from docendo.core.errors import SettingError
 from docendo.core.halves import halves
-from docendo.core.losses import ClassLoss, Loss
+from docendo.core.losses import ClassLoss, Loss, Xent
 from docendo.core.protocols import Chunk, Finished, TrainedEpoch
 from docendo.core.records import Completion, Label, Logprobs, Model, Problem, Reading
 from docendo.core.seeds import digest_of
@@ -31,8 +31,8 @@ from tests.fakes import GuessingEngine, House, ImprovingTrainer, SumFormat, Sums
 from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=80, validation_problems=10, test_problems=60, evaluation_samples=0)
-TEXT = WeakToStrongConfig(epochs=2, held_out_share=0.25)
-CLASSES = replace(TEXT, supervision="words")
+TEXT = WeakToStrongConfig(epochs=2, weak_epochs=2, held_out_share=0.25)
+CLASSES = replace(TEXT, supervision="head")
 ARMS = {arm.name: arm.recipe for arm in spec_of(weak_to_strong).arms(CLASSES)}
 
 
@@ -122,6 +122,8 @@ class StudyingTrainer(ImprovingTrainer):
     """Learns classes; the skill of an epoch goes half of the way to the share of right rows."""
 
     losses: list[Loss] = field(default_factory=list[Loss])
+    asked: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """Epochs and learning rate of each training."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -130,6 +132,7 @@ class StudyingTrainer(ImprovingTrainer):
         self, start: Path, rows: Path, loss: Loss, optimizer: Any, **more: Any
     ) -> Iterator[TrainedEpoch]:
         self.losses.append(loss)
+        self.asked.append((more["epochs"], optimizer.learning_rate))
         table = pq.read_table(rows).to_pylist()
         self.started_from.append(start)
         self.rows.append(table)
@@ -279,6 +282,23 @@ def _without_continuations(real: Any) -> Any:
         return real(checkpoint, chunks)
 
     return logprobs
+
+
+def test_the_supervisor_has_epochs_and_a_rate_of_its_own(parity: House) -> None:
+    assert isinstance(parity.trainer, StudyingTrainer)
+    config = replace(CLASSES, stop="last", weak_epochs=3, weak_learning_rate=5e-5)
+    ARMS["ceiling"](run_of(parity, "ceiling"), config)
+    weak_to_strong(run_of(parity), config)
+    own = config.optimizer.learning_rate
+    assert parity.trainer.asked == [(2, own), (3, 5e-5), (2, own)]
+
+
+def test_words_are_learned_among_all_texts_so_that_they_are_written(parity: House) -> None:
+    assert isinstance(parity.trainer, StudyingTrainer)
+    weak_to_strong(run_of(parity), replace(CLASSES, supervision="words", stop="last"))
+    assert parity.trainer.losses == [Xent(renormalised=False)] * 2
+    arms = spec_of(weak_to_strong).arms(replace(CLASSES, supervision="words"))
+    assert [arm.name for arm in arms] == ["weak", "ceiling"]
 
 
 def test_each_model_in_between_learns_the_labels_of_the_one_before(house: House) -> None:
@@ -451,6 +471,7 @@ def test_classes_need_words_that_all_problems_share(house: House) -> None:
     [
         ({"held_out_share": 0.0}, "held_out_share is 0.0; expected above 0 and below 1"),
         ({"beside": ("xnt",)}, "loss is xent and beside is xnt; expected of xent, logconf, product"),
+        ({"supervision": "words", "loss": "product"}, "loss is product and supervision is words"),
         ({"epochs": 0}, "epochs is 0; expected at least 1"),
         ({"alpha": 1.5}, "alpha is 1.5; expected 0 to 1"),
     ],
@@ -458,6 +479,19 @@ def test_classes_need_words_that_all_problems_share(house: House) -> None:
 def test_settings_that_cannot_be_are_refused(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         WeakToStrongConfig(**setting)
+
+
+def test_the_confidence_loss_of_three_classes_is_refused_before_work_starts(parity: House) -> None:
+    class ThreeWords(ParityTask):
+        def problems(self, split: str, limit: int | None = None) -> Iterator[Problem]:
+            for problem in super().problems(split, limit):
+                yield replace(problem, choices=("no", "yes", "maybe"))
+
+    parity.task = ThreeWords()
+    with pytest.raises(SettingError, match="logconf is for two classes; the task has no, yes, maybe"):
+        weak_to_strong(run_of(parity), CLASSES)
+    weak_to_strong(run_of(parity), replace(CLASSES, beside=("product",), stop="last"))
+    assert len(parity.trainer.rows) == 2
 
 
 def test_too_few_problems_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -75,6 +76,20 @@ class Pairs:
     --weak and --model. Each pair is a run of its own, NAME-WEAK-STRONG; what pairs share is done once."""
     self_pairs: bool = False
     """Let every one of --models supervise itself, too."""
+
+    def runs(self, whole: str) -> dict[str, dict[str, str]]:
+        """Return a run for every earlier model with every later one: name -> role -> model."""
+        least = 1 if self.self_pairs else 2
+        if len({leaf(model) for model in self.models}) < len(self.models) or len(self.models) < least:
+            raise SettingError(
+                f"models is {','.join(self.models)}; expected at least {least}, with different last names",
+                hint="each pair's run is named by them",
+            )
+        return {
+            f"{whole}-{leaf(first)}-{leaf(second)}": {"base": second, "weak": first}
+            for place, first in enumerate(self.models)
+            for second in self.models[place + (not self.self_pairs) :]
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,3 +168,8 @@ def _of_role(role: str, said: Any, instead: str | None) -> dict[str, Model]:
         f"{role}-{number}": open_model(name, base_url=url)
         for number, (name, url) in enumerate(zip(named, places, strict=True), start=1)
     }
+
+
+def leaf(model: str) -> str:
+    """Return the last part of a model's name, as runs are named by it."""
+    return re.sub(r"[^\w.-]+", "-", model.strip("/").split("/")[-1])

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_type_hints
 from cyclopts import App
 
 from docendo.cli.config import config_flags
-from docendo.cli.roles import ROLES, Pairs, ServedBase, Students, Weak, may_be_served, opened
+from docendo.cli.roles import ROLES, Pairs, ServedBase, Students, Weak, leaf, may_be_served, opened
 from docendo.cli.settings import Settings, command_of
 from docendo.cli.workspaces import path_of
 from docendo.core.errors import SettingError
@@ -215,35 +215,20 @@ def _runs(recipe_name: str, parts: dict[type, Any]) -> dict[str, dict[str, str]]
             f"name is {whole!r}; expected letters, digits, '.', '_' and '-', not beginning with a sign"
         )
     if (pairs := parts.get(Pairs, Pairs())).models:
-        return _pairs(whole, pairs, options, parts[Weak])
+        if options.model != RunOptions().model or parts[Weak] != Weak():
+            raise SettingError(
+                "--models was given beside --model, --weak or --between", hint="name all models in --models"
+            )
+        return pairs.runs(whole)
     if not students:
         return {whole: {"base": options.model}}
-    runs = {f"{whole}-{_leaf(student)}": {"base": student} for student in students}
+    runs = {f"{whole}-{leaf(student)}": {"base": student} for student in students}
     if len(runs) < len(students):
         raise SettingError(
             f"students is {','.join(students)}; expected models with different last names",
             hint="each student's run is named by it; run equal names in commands of their own, with --name",
         )
     return runs
-
-
-def _pairs(whole: str, pairs: Pairs, options: RunOptions, weak: Weak) -> dict[str, dict[str, str]]:
-    """Return a run for every earlier model with every later one, and with itself where that is wanted."""
-    if options.model != RunOptions().model or weak != Weak():
-        raise SettingError(
-            "--models was given beside --model, --weak or --between", hint="name all models in --models"
-        )
-    least = 1 if pairs.self_pairs else 2
-    if len({_leaf(model) for model in pairs.models}) < len(pairs.models) or len(pairs.models) < least:
-        raise SettingError(
-            f"models is {','.join(pairs.models)}; expected at least {least}, with different last names",
-            hint="each pair's run is named by them",
-        )
-    return {
-        f"{whole}-{_leaf(first)}-{_leaf(second)}": {"base": second, "weak": first}
-        for place, first in enumerate(pairs.models)
-        for second in pairs.models[place + (not pairs.self_pairs) :]
-    }
 
 
 def _server(parts: dict[type, Any], models: dict[str, dict[str, Model]]) -> ServerOptions:
@@ -268,17 +253,13 @@ def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = (
     """Return the run's name where none was given: of recipe, task, and models that are not the default."""
     parts = [recipe_name, Path(options.task).name.split(".")[0]]
     if options.model != "lab/base":
-        parts.append(_leaf(options.model))
+        parts.append(leaf(options.model))
     for said in roles:
         named = fields(said)[0]
         models: str | tuple[str, ...] = getattr(said, named.name)
         if models != named.default:
-            parts += map(_leaf, (models,) if isinstance(models, str) else models)
+            parts += map(leaf, (models,) if isinstance(models, str) else models)
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.")
-
-
-def _leaf(model: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", model.strip("/").split("/")[-1])
 
 
 def _told(models: dict[str, Model]) -> str:

@@ -31,10 +31,10 @@ class Measured:
     outcomes: dict[str, str] = field(repr=False)
     """Problem id -> outcome of the one answer that counts."""
     extra: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    answers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
-    """Problem id -> the answer that counts, where one could be read."""
     silent: frozenset[str] = field(default=frozenset(), repr=False)
     """Ids of the problems to which nothing was said at all: no completion came, or no answer was given."""
+    answers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Problem id -> the answer that counts, where one could be read."""
 
     def is_correct(self, problem_ids: Sequence[str]) -> list[bool]:
         """Return for each problem whether it is solved."""

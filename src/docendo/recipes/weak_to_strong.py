@@ -55,9 +55,10 @@ class WeakToStrongConfig:
     head: Literal["zeros", "words"] = "zeros"
     """How heads begin: with zeros (released code), or as the words' output rows."""
     loss: LossName = "xent"
-    """What the student minimises, where labels are classes. Supervisors and ceilings always have xent."""
+    """What a student with a head minimises. Supervisors and ceilings always have xent; and so have words,
+    each as probable among all texts as its label says, so that the model also writes them."""
     beside: tuple[str, ...] = ("logconf",)
-    """Other losses of students that stand beside it as arms, where labels are classes."""
+    """Other losses of students with a head that stand beside it as arms."""
     alpha: float = 0.5
     """Largest weight of the student's own predictions in logconf. Paper: 0.75 for its largest students."""
     alpha_warmup: float = 0.2
@@ -78,13 +79,17 @@ class WeakToStrongConfig:
     generative fine-tuning. 0: none."""
     epochs: int = 2
     """Passes over the labels, of student and ceiling. Paper and code: 2; 5 for chess."""
-    weak_epochs: int = 0
+    weak_epochs: int = 6
     """Passes of the supervisor over half 1; 0: as ``epochs``."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
+    weak_learning_rate: float = 2e-3
+    """Peak learning rate of the supervisor; 0: as ``learning_rate``. Released code: 5e-5 for its two smallest
+    models, 1e-5 for all others."""
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=3e-4))
 
     def __post_init__(self) -> None:
         known = ("xent", "logconf", "product")
         checks = Checks(self).at_least(1, "epochs").at_least(0, "weak_epochs", "reading_epochs")
+        checks.at_least(0, "weak_learning_rate")
         checks.share("alpha", "alpha_warmup").that(
             0 < self.held_out_share < 1,
             f"held_out_share is {self.held_out_share}; expected above 0 and below 1",
@@ -92,11 +97,15 @@ class WeakToStrongConfig:
         checks.that(
             all(name in known for name in (self.loss, *self.beside)),
             f"loss is {self.loss} and beside is {','.join(self.beside)}; expected of {', '.join(known)}",
+        )
+        checks.that(
+            self.loss == "xent" or self.supervision == "head",
+            f"loss is {self.loss} and supervision is {self.supervision}; expected xent, or supervision head",
         ).done()
 
 
 def _arms(config: WeakToStrongConfig) -> Sequence[Arm]:
-    others = [] if config.supervision == "text" else [name for name in config.beside if name != config.loss]
+    others = [name for name in config.beside if name != config.loss and config.supervision == "head"]
     return [
         Arm("weak", weak),
         Arm("ceiling", ceiling, is_rival=False),
@@ -126,7 +135,7 @@ def ceiling(run: Run, config: WeakToStrongConfig) -> Model:
     """Return the strong model that learned gold answers."""
     lessons = _Lessons(run, config)
     own = lessons.first if config.ceiling == "half-1" else lessons.learned
-    return lessons.with_gold(lessons.read(run.base), own, config.epochs, name="ceiling")
+    return lessons.with_gold(lessons.read(run.base), own, config, name="ceiling")
 
 
 def _with_loss(name: str) -> Callable[[Run, WeakToStrongConfig], Model]:
@@ -156,6 +165,12 @@ class _Lessons:
         shape, context = run.format_of(run.base), run.base.context
         is_text = config.supervision == "text"
         self.classes = None if is_text else Classes.of([*first, *second], shape, context)
+        losses = (config.loss, *config.beside) if config.supervision == "head" else ()
+        if self.classes is not None and len(self.classes.words) > 2 and "logconf" in losses:
+            raise SettingError(
+                f"logconf is for two classes; the task has {', '.join(self.classes.words)}",
+                hint="use --loss xent and --beside product",
+            )
         self.sizes = {
             "problems of the supervisor": len(first),
             "problems of the student": len(learned),
@@ -171,21 +186,29 @@ class _Lessons:
 
     def supervisor(self) -> Model:
         """Return the weak model that learned gold answers of half 1 (W)."""
-        epochs = self.config.weak_epochs or self.config.epochs
-        return self.with_gold(self.run.model("weak"), self.first, epochs, name="weak")
+        config = self.config
+        rate = config.weak_learning_rate or config.optimizer.learning_rate
+        like = replace(
+            config,
+            epochs=config.weak_epochs or config.epochs,
+            optimizer=replace(config.optimizer, learning_rate=rate),
+        )
+        return self.with_gold(self.run.model("weak"), self.first, like, name="weak")
 
-    def with_gold(self, start: Model, problems: Table[Problem], epochs: int, *, name: str) -> Model:
+    def with_gold(
+        self, start: Model, problems: Table[Problem], config: WeakToStrongConfig, *, name: str
+    ) -> Model:
         """Return a model that learned the gold answers of these problems, and of no others."""
         rows = problems.join(self.run.labels("train", of=problems))
         if self.classes is not None:
             rows = rows.map(self.classes.gold)
-        trained = self._trained(start, rows, self._loss("xent"), epochs, name)
-        return trained if self.config.stop == "last" else self.run.best(trained.snapshots)
+        trained = self._trained(start, rows, self._loss("xent"), config, name)
+        return trained if config.stop == "last" else self.run.best(trained.snapshots)
 
     def taught(self, start: Model, supervisor: Model, loss: str, *, name: str) -> Model:
         """Return a model that learned what a supervisor says (L, S), at the epoch that is chosen (E)."""
         rows = self._told(supervisor, self.learned, f"labels-of-{name}")
-        trained = self._trained(start, rows, self._loss(loss), self.config.epochs, name)
+        trained = self._trained(start, rows, self._loss(loss), self.config, name)
         match self.config.stop:
             case "last":
                 return trained
@@ -200,7 +223,8 @@ class _Lessons:
         if not self.config.reading_epochs:
             return start
         rows = self.learned.map(_as_text)
-        return self._trained(start, rows, supervised(), self.config.reading_epochs, "reading")
+        like = replace(self.config, epochs=self.config.reading_epochs)
+        return self._trained(start, rows, supervised(), like, "reading")
 
     def _told(self, supervisor: Model, problems: Table[Problem], name: str) -> Table[Any]:
         classes, is_hard = self.classes, self.config.hard_labels
@@ -214,13 +238,17 @@ class _Lessons:
         found = self.run.logprobs(supervisor, problems, texts, name=name)
         return found.where(_could_be_asked).map(told)
 
-    def _trained(self, start: Model, rows: Table[Any], loss: Loss, epochs: int, name: str) -> Model:
-        return self.run.train(start, rows, loss, optimizer=self.config.optimizer, epochs=epochs, name=name)
+    def _trained(
+        self, start: Model, rows: Table[Any], loss: Loss, config: WeakToStrongConfig, name: str
+    ) -> Model:
+        return self.run.train(start, rows, loss, optimizer=config.optimizer, epochs=config.epochs, name=name)
 
     def _loss(self, name: str) -> Loss:
         if self.classes is None:
             return supervised()
-        head = self.config.head if self.config.supervision == "head" else "none"
+        if self.config.supervision == "words":
+            return Xent(renormalised=False)
+        head = self.config.head
         if name == "logconf":
             return LogConf(alpha=self.config.alpha, warmup_share=self.config.alpha_warmup, head=head)
         return Product(head=head) if name == "product" else Xent(head=head)
