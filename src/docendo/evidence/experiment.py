@@ -179,9 +179,12 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
     run.evaluate(chosen)
     runs = [base, run]
     if asked.controls != "none":
-        control, returned = unverified(run, asked.recipe, asked.config)
-        control.evaluate(returned)
-        runs.append(control)
+        try:
+            control, returned = unverified(run, asked.recipe, asked.config)
+            control.evaluate(returned)
+            runs.append(control)
+        except NothingToLearn as nothing:  # random pairs may be none at all
+            run.note(f"no unverified arm: {nothing.message}")
         for arm in spec_of(asked.recipe).arms(asked.config):
             beside = run.arm_run(arm.name)
             try:
