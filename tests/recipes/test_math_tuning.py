@@ -24,7 +24,9 @@ from tests.fakes import GuessingEngine, House, SumsTask
 from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=12, validation_problems=6, test_problems=10, evaluation_samples=0)
-CONFIG = MathTuningConfig(candidates=6, samples_per_problem=8, k=2, curve=(1, 99), pairs=3, top_n=1)
+CONFIG = MathTuningConfig(
+    candidates=6, samples_per_problem=8, rule="best", k=2, curve=(1, 99), pairs=3, top_n=1
+)
 
 
 class JudgingEngine(GuessingEngine):
