@@ -113,8 +113,8 @@ def test_the_evaluator_learns_pairs_of_one_problem_and_at_most_so_many(house: Ho
     labels = {label.problem_id: label.answer for label in house.run().labels("train")}
     for row in rows:
         right, wrong = (row[name][0]["content"] for name in ("chosen", "rejected"))
-        assert right.endswith(f"The answer is {labels[row['problem_id']]}.\nIt is")
-        assert wrong.endswith("\nIt is")
+        assert right.endswith(f"The answer is {labels[row['problem_id']]}. It is")
+        assert wrong.endswith(" It is")
         assert f"The answer is {labels[row['problem_id']]}." not in wrong
         assert row["choices"] == [" right", " wrong"]
     pairs = [tuple(row["parents"]) for row in rows]
