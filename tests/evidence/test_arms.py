@@ -12,6 +12,7 @@ from docendo.evidence.arms import UnverifiedRun
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.selectors.cap import Cap
+from docendo.selectors.choose import Choose
 from docendo.selectors.verdict import correct
 from tests.fakes import House
 
@@ -44,6 +45,16 @@ def test_past_the_methods_last_selection_nothing_is_kept(house: House) -> None:
     control = unverified(house.run(), [3])
     assert len(control.select(samples_of(control), correct)) == 3
     assert len(control.select(samples_of(control), correct)) == 0
+
+
+def test_of_answers_one_of_each_problem_is_drawn_whatever_was_voted_or_scored(house: House) -> None:
+    method = house.run()
+    vote = Choose("majority", house.task.verifier)
+    chosen = method.select(samples_of(method), vote)
+    drawn = unverified(method, method.kept_sizes).select(samples_of(method), vote)
+    assert [row.problem.id for row in drawn] == [row.problem.id for row in chosen]
+    assert len(drawn) == 10
+    assert [row.id for row in drawn] != [row.id for row in chosen]
 
 
 def test_an_arm_has_the_runs_problems_models_and_seed_and_its_own_ledger(house: House) -> None:

@@ -24,7 +24,9 @@ from tests.fakes import GuessingEngine, House, SumsTask
 from tests.runs.experiments import asked
 
 SMALL = RunSettings(train_problems=12, validation_problems=6, test_problems=10, evaluation_samples=0)
-CONFIG = MathTuningConfig(candidates=6, samples_per_problem=8, k=2, curve=(1, 99), pairs=3, top_n=1)
+CONFIG = MathTuningConfig(
+    candidates=6, samples_per_problem=8, rule="best", k=2, curve=(1, 99), pairs=3, top_n=1
+)
 
 
 class JudgingEngine(GuessingEngine):
@@ -111,8 +113,8 @@ def test_the_evaluator_learns_pairs_of_one_problem_and_at_most_so_many(house: Ho
     labels = {label.problem_id: label.answer for label in house.run().labels("train")}
     for row in rows:
         right, wrong = (row[name][0]["content"] for name in ("chosen", "rejected"))
-        assert right.endswith(f"The answer is {labels[row['problem_id']]}.\nIt is")
-        assert wrong.endswith("\nIt is")
+        assert right.endswith(f"The answer is {labels[row['problem_id']]}. It is")
+        assert wrong.endswith(" It is")
         assert f"The answer is {labels[row['problem_id']]}." not in wrong
         assert row["choices"] == [" right", " wrong"]
     pairs = [tuple(row["parents"]) for row in rows]

@@ -31,9 +31,9 @@ from tests.trainers.tiny import write_model
 
 SMALL = RunSettings(train_problems=6, validation_problems=4, test_problems=4, max_new_tokens=12)
 STILL = Optimizer(batch_rows=64, learning_rate=1e-12)
-PLAIN = Question(turns=(Message("text", "Problem: {question}\nSolution: {solution}\n"),))
+PLAIN = Question(turns=(Message("text", "Problem: {question}\nSolution: {solution}"),))
 JUDGE = Question(
-    turns=(Message("system", "You judge."), Message("user", "{question}\n{solution}\n")), stem="It is"
+    turns=(Message("system", "You judge."), Message("user", "{question}\n{solution}")), stem=" It is"
 )
 
 
@@ -104,7 +104,7 @@ def test_questions_that_cannot_be_are_refused(settings: dict[str, Any], message:
 
 def test_every_part_of_the_question_counts_in_the_fingerprint(tmp_path: Path) -> None:
     base = House(tmp_path).base
-    questions = [Question(), replace(Question(), stem="It is"), Question(words=("a", "b")), PLAIN]
+    questions = [Question(), replace(Question(), stem=" It is"), Question(words=("a", "b")), PLAIN]
     found = [identity_of(Evaluator(model=base, question=question)) for question in questions]
     assert all(one not in found[:place] for place, one in enumerate(found))
 

@@ -206,9 +206,12 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
     runs = [base, run]
     if asked.controls != "none":
         if spec.has_unverified:
-            control, returned = unverified(run, asked.recipe, asked.config)
-            control.evaluate(returned)
-            runs.append(control)
+            try:
+                control, returned = unverified(run, asked.recipe, asked.config)
+                control.evaluate(returned)
+                runs.append(control)
+            except NothingToLearn as nothing:  # random pairs may be none at all
+                run.note(f"no unverified arm: {nothing.message}")
         for arm in spec.arms(asked.config):
             beside = run.arm_run(arm.name)
             try:

@@ -70,7 +70,7 @@ class MathTuningConfig:
     """What the evaluator minimises. Paper: both, nearly equal."""
     margin: float = 0.5
     """lambda of the margin loss, in nats. Paper: not stated."""
-    pairs: int = 5
+    pairs: int = 3
     """At most so many pairs of a right and a wrong candidate of a problem. Paper: 10 examples."""
     held_out: float = 0.0
     """Share of the training problems, the last of them, that the generator does not learn, and whose
@@ -78,10 +78,11 @@ class MathTuningConfig:
     words: tuple[str, ...] = ("right", "wrong")
     """What the evaluator completes its sentence with. Paper: correct,incorrect, which the tokenizer of the
     built-in models cuts into unequally many."""
-    stem: str = "It is"
-    """The beginning of that sentence. Paper: The above candidate solution is."""
-    rule: Literal["best", "weighted"] = "best"
-    """The answer: of the best-scored candidate (paper's headline), or of the cluster with the largest sum."""
+    stem: str = " It is"
+    """The beginning of that sentence, and the space before it. Paper: The above candidate solution is."""
+    rule: Literal["best", "weighted"] = "weighted"
+    """The answer: of the best-scored candidate (paper's headline), or of the cluster with the largest sum of
+    scores (best in its table 7), which asks less of a weak evaluator."""
     k: int = 4
     """K, only the largest clusters count; 0: all. Paper: 8."""
     top_n: int = 4

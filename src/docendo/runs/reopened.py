@@ -12,7 +12,7 @@ from docendo.core.errors import DataError, WorkspaceError
 from docendo.core.records import Sample, Source
 from docendo.core.seeds import digest_of
 from docendo.core.table import Table
-from docendo.runs.stored import Read, Stored, Verified, column_values
+from docendo.runs.stored import Read, Scored, Stored, Verified, column_values
 from docendo.runs.workspace import Sealed, Workspace
 
 
@@ -44,6 +44,22 @@ def reopened(workspace: Workspace, stage_names: Sequence[str]) -> Table[Sample]:
     tables = _tables(list(found.values()), [Source(name) for name in verdicts.record["sources"]])
     whole = next((table for table in tables if table.digest == verdicts.record["asked"]["samples"]), None)
     return Verified(whole or ByIds(tables, verdicts), verdicts, name="verdict", source=_source(verdicts))
+
+
+def scored(workspace: Workspace, stage_name: str) -> Table[Sample]:
+    """Return the samples of a score stage with their readings and their score, under ``score``.
+
+    Raises:
+        WorkspaceError: It, or a stage that it was made of, is not there any more.
+        DataError: It is no score stage.
+    """
+    sealed = sealed_or_error(workspace, stage_name)
+    if sealed.kind != "score":
+        raise DataError(f"{stage_name} is a {sealed.kind} stage; expected a score stage")
+    before = [sealed_or_error(workspace, name) for name in sealed.record["inputs"]]
+    tables = _tables(before, [Source(name) for name in sealed.record["sources"]])
+    whole = next((table for table in tables if table.digest == sealed.record["asked"]["samples"]), None)
+    return Scored(whole or ByIds(tables, sealed), sealed, name="score", source=Source.NONE)
 
 
 def sealed_or_error(workspace: Workspace, name: str) -> Sealed:
@@ -79,22 +95,22 @@ def _source(verdicts: Sealed) -> Source:
 
 
 class ByIds(Table[Sample]):
-    """The samples that a stage of verdicts names, in its order, out of several tables."""
+    """The samples that a stage of verdicts or scores names, in its order, out of several tables."""
 
-    def __init__(self, tables: Sequence[Table[Sample]], verdicts: Sealed) -> None:
+    def __init__(self, tables: Sequence[Table[Sample]], judged: Sealed) -> None:
         self._tables = tables
-        self._verdicts = verdicts
+        self._judged = judged
         self.sources = frozenset[Source]().union(*(table.sources for table in tables))
         self.stages = frozenset[str]().union(*(table.stages for table in tables))
-        self.bound = verdicts.rows
+        self.bound = judged.rows
 
     def __len__(self) -> int:
-        return self._verdicts.rows
+        return self._judged.rows
 
     def _rows(self) -> Iterator[tuple[str, str | None]]:
-        ids = column_values(self._verdicts, "id")
-        if self._verdicts.kind == "evaluate":
-            return zip(ids, column_values(self._verdicts, "answer"), strict=True)
+        ids = column_values(self._judged, "id")
+        if self._judged.kind == "evaluate":
+            return zip(ids, column_values(self._judged, "answer"), strict=True)
         return ((sample_id, None) for sample_id in ids)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -105,7 +121,7 @@ class ByIds(Table[Sample]):
         for sample_id, answer in self._rows():
             if sample_id not in samples:
                 raise DataError(
-                    f"sample {sample_id} of {self._verdicts.name} is in none of the stages that were named"
+                    f"sample {sample_id} of {self._judged.name} is in none of the stages that were named"
                 )
             sample = samples[sample_id]
             yield sample if answer is None else replace(sample, answer=answer)

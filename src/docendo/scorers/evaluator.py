@@ -30,9 +30,9 @@ class Question:
     words: tuple[str, str] = ("correct", "incorrect")
     """What completes the stem: of a right solution, of a wrong one. Probabilities are summed over all tokens
     of a word, so take words that the model's tokenizer cuts into equally many (paper: these two)."""
-    stem: str = "The above candidate solution is"
-    """The beginning of the sentence (paper)."""
-    turns: tuple[Message, ...] = (Message("user", "{question}"), Message("assistant", "{solution}\n"))
+    stem: str = "\nThe above candidate solution is"
+    """The beginning of the sentence (paper), with what stands between it and the solution."""
+    turns: tuple[Message, ...] = (Message("user", "{question}"), Message("assistant", "{solution}"))
     """The turns before the stem, which ends the last of them. ``{question}`` stands for the problem's
     question, ``{solution}``, once, in the last turn, for the whole of the sample's turn."""
 
