@@ -145,7 +145,7 @@ def test_a_plan_lists_the_stages_of_a_scorer(tmp_path: Path, kind: Any) -> None:
     scorer = kind(model=run.base)
     assert not run.score(samples, scorer).is_known
     assert run.plan is not None
-    assert [stage.kind for stage in run.plan.stages] == ["sample", "read", "score", "logprobs"]
+    assert [stage.kind for stage in run.plan.stages] == ["sample", "read", "logprobs", "score"]
 
 
 @pytest.fixture(scope="module")

@@ -106,8 +106,8 @@ def test_a_plan_lists_what_a_scorer_would_ask(house: House, tmp_path: Path) -> N
     assert [(stage.kind, stage.is_there) for stage in plan.stages] == [
         ("sample", True),
         ("read", True),
-        ("score", False),
         ("logprobs", False),
+        ("score", False),
     ]
 
 
