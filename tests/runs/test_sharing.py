@@ -56,7 +56,8 @@ def started(target: Callable[..., None], *arguments: Any) -> Any:
 
 
 def test_of_processes_that_want_the_same_stage_one_works_and_the_others_take_it(tmp_path: Path) -> None:
-    House(tmp_path).base  # noqa: B018 - one checkpoint for all
+    house = House(tmp_path)
+    assert house.base != house.teacher  # made here, once for all processes
     processes = [started(_sample, tmp_path, number) for number in range(3)]
     for process in processes:
         process.join(60)
