@@ -13,8 +13,8 @@ import pytest
 
 from docendo.tasks.files import file_task
 from docendo.tasks.formats import formats_for
+from docendo.tasks.gold import CANDIDATES
 from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import CANDIDATES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
 

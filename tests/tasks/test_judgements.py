@@ -21,10 +21,11 @@ from docendo.tasks import sst2 as sst2_file
 from docendo.tasks.arc_easy import arc_easy
 from docendo.tasks.boolq import boolq
 from docendo.tasks.conformance import check_task
+from docendo.tasks.gold import GoldRow, Origin
 from docendo.tasks.hub import HubId
 from docendo.tasks.judgements import Slot, judgement_task
 from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import GoldRow, Origin, RowsTask
+from docendo.tasks.rows import RowsTask
 from docendo.tasks.sst2 import sst2
 
 WORDS = ("no", "yes")

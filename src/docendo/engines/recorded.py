@@ -17,7 +17,8 @@ from docendo.core.errors import DataError, ModelError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
 from docendo.core.records import Checkpoint, Completion, Finish, Message, Problem
 from docendo.tasks.files import BadRow, Row, read_rows
-from docendo.tasks.rows import CANDIDATES, normalised_question
+from docendo.tasks.gold import CANDIDATES
+from docendo.tasks.rows import normalised_question
 
 PREFIX = "recorded:"
 """What the name of a file of completions begins with."""

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from docendo.core.losses import Optimizer
 from docendo.core.protocols import Selector
-from docendo.core.records import Label, Model
+from docendo.core.records import Model
 from docendo.core.table import Table
+from docendo.examples.demonstrations import has_solution
 from docendo.runs.evaluation import Evaluation
 from docendo.runs.recipe import Recipe
 from docendo.runs.run import Run
@@ -64,9 +65,5 @@ def gold(method: Run, optimizer: Optimizer, epochs: int) -> tuple[Run, Model]:
         NothingToLearn: The task's labels have no worked solutions.
     """
     run = method.arm_run("gold")
-    rows = run.problems("train").join(run.labels("train").where(_has_solution))
+    rows = run.problems("train").join(run.labels("train").where(has_solution))
     return run, run.train(run.base, rows, optimizer=optimizer, epochs=epochs)
-
-
-def _has_solution(label: Label) -> bool:
-    return bool(label.solution)

@@ -38,9 +38,9 @@ from docendo.lab.problems.family import seeded_random
 from docendo.lab.problems.steps import Step, written_steps
 from docendo.lab.problems.verbs import GROUP_SIZE
 from docendo.lab.tasks import MOST
+from docendo.tasks.gold import SPLITS
 from docendo.tasks.judgements import RIGHT_OR_WRONG, judgement_formats
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import SPLITS
 from docendo.verifiers.choice import Choice
 
 BLOCK = 128

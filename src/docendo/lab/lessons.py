@@ -26,8 +26,8 @@ from docendo.lab.problems.steps import written_steps
 from docendo.lab.problems.verbs import GROUP_SIZE
 from docendo.lab.problems.words import NAMES, WOMEN
 from docendo.tasks.formats import formats_for
+from docendo.tasks.gold import SPLITS
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import SPLITS
 from docendo.verifiers.numeric import Numeric
 
 EXAMS = "exams"

@@ -17,8 +17,8 @@ from docendo.core.protocols import Format, Verifier
 from docendo.core.records import Label, Problem
 from docendo.lab.problems import FAMILIES, LabProblem
 from docendo.tasks.formats import formats_for
+from docendo.tasks.gold import SPLITS
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import SPLITS
 from docendo.verifiers.exact import Exact
 from docendo.verifiers.numeric import Numeric
 

@@ -30,8 +30,9 @@ from itertools import accumulate
 from typing import Literal
 
 from docendo.core.checks import Checks
-from docendo.core.records import Label, Model, Problem, Prompt, Sample
+from docendo.core.records import Model, Problem, Prompt, Sample
 from docendo.core.table import Table
+from docendo.examples.demonstrations import has_solution
 from docendo.metrics.exams import exam_facts
 from docendo.runs.recipe import Arm, Spec, recipe
 from docendo.runs.run import Run
@@ -197,13 +198,9 @@ def _prompted(run: Run, config: LbtM1Config, model: Model) -> Model:
     """Return a Model with the first worked training problems in its prompt."""
     if not config.shots:
         return model
-    solved = run.problems("train").join(run.labels("train").where(_has_solution))
+    solved = run.problems("train").join(run.labels("train").where(has_solution))
     shots = [shown(problem, label) for problem, label in solved]
     return model.using(shots=tuple(shots[: config.shots]))
-
-
-def _has_solution(label: Label) -> bool:
-    return bool(label.solution)
 
 
 def _by_lesson(pairs: Table[Sample], answers: Sequence[Table[Sample]]) -> Iterator[tuple[str, Sample]]:

@@ -35,8 +35,9 @@ from docendo.core.checks import Checks
 from docendo.core.errors import SettingError
 from docendo.core.losses import EvaluatorMargin, Optimizer, Xent
 from docendo.core.parts import identity_of
-from docendo.core.records import Example, Label, Model, Problem, Sample
+from docendo.core.records import Example, Model, Problem, Sample
 from docendo.core.table import Rows, Table
+from docendo.examples.demonstrations import has_solution
 from docendo.examples.pairs import must_be_there, pairs_of
 from docendo.metrics.choosing import Rule
 from docendo.runs.recipe import Arm, Recipe, Spec, recipe
@@ -257,7 +258,7 @@ def _parts(run: Run, config: MathTuningConfig) -> tuple[Table[Problem], Table[Pr
 def _solutions(run: Run, config: MathTuningConfig) -> Table[Any]:
     """Return worked solutions of the wanted styles: the task's own, and the author's where they end right."""
     problems, _ = _parts(run, config)
-    human: Table[Any] = problems.join(run.labels("train").where(_has_solution))
+    human: Table[Any] = problems.join(run.labels("train").where(has_solution))
     if config.solutions == "human":
         return human
     author = run.model("author").using(format=config.author_format)
@@ -265,10 +266,6 @@ def _solutions(run: Run, config: MathTuningConfig) -> Table[Any]:
     rewritten = _Rewritten(run)
     kept = run.select(written, correct, name="author").map(rewritten, key=rewritten.key)
     return kept if config.solutions == "author" else human + kept
-
-
-def _has_solution(label: Label) -> bool:
-    return bool(label.solution)
 
 
 class _Rewritten:

@@ -26,8 +26,9 @@ from typing import Any
 from docendo.core.checks import Checks
 from docendo.core.errors import NothingToLearn, SettingError
 from docendo.core.losses import Optimizer
-from docendo.core.records import Label, Model
+from docendo.core.records import Model
 from docendo.core.table import Table
+from docendo.examples.demonstrations import has_solution
 from docendo.runs.run import Run
 from docendo.selectors.cap import Cap
 from docendo.selectors.distinct import distinct
@@ -76,7 +77,7 @@ def rest_em(run: Run, config: RestEmConfig) -> Model:
     problems = run.problems("train")
     human: Table[Any] | None = None
     if config.human_data:
-        human = problems.join(run.labels("train").where(_has_solution))
+        human = problems.join(run.labels("train").where(has_solution))
         if len(human) == 0:
             raise SettingError(
                 "human_data is on, but no training problem has a worked solution",
@@ -106,7 +107,3 @@ def rest_em(run: Run, config: RestEmConfig) -> Model:
         policies.append(run.best(trained.snapshots) if config.choose_epoch else trained)
         run.evaluate(policies[-1])
     return run.best(policies)
-
-
-def _has_solution(label: Label) -> bool:
-    return bool(label.solution)

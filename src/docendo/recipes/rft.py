@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 
 from docendo.core.checks import Checks
 from docendo.core.losses import Optimizer
-from docendo.core.records import Label, Model
+from docendo.core.records import Model
+from docendo.examples.demonstrations import has_solution
 from docendo.runs.recipe import Arm, Spec, recipe
 from docendo.runs.run import Run
 from docendo.selectors.equations import DistinctEquations, TrueEquations
@@ -50,7 +51,7 @@ class RftConfig:
 def rft(run: Run, config: RftConfig) -> Model:
     """Return the model that learned human solutions and its own distinct right paths."""
     problems = run.problems("train")
-    human = problems.join(run.labels("train").where(_has_solution))
+    human = problems.join(run.labels("train").where(has_solution))
     tuned = run.train(
         run.base, human, optimizer=config.optimizer, epochs=config.epochs, name="supervised"
     )  # S
@@ -64,9 +65,5 @@ def rft(run: Run, config: RftConfig) -> Model:
 
 def supervised(run: Run, config: RftConfig) -> Model:
     """Return the model that learned the human solutions alone."""
-    human = run.problems("train").join(run.labels("train").where(_has_solution))
+    human = run.problems("train").join(run.labels("train").where(has_solution))
     return run.train(run.base, human, optimizer=config.optimizer, epochs=config.epochs, name="supervised")
-
-
-def _has_solution(label: Label) -> bool:
-    return bool(label.solution)

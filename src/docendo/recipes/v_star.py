@@ -30,6 +30,7 @@ from docendo.core.checks import Checks
 from docendo.core.losses import Optimizer, Preference
 from docendo.core.records import Example, Label, Model, Problem, Sample
 from docendo.core.table import Table
+from docendo.examples.demonstrations import has_solution
 from docendo.examples.pairs import must_be_there, pairs_of, preferred
 from docendo.runs.recipe import Arm, Recipe, Spec, recipe
 from docendo.runs.run import Run
@@ -213,11 +214,7 @@ def _finetuned(run: Run, config: VStarConfig, rows: Table[Any]) -> Model:
 
 
 def _human(run: Run) -> Table[Any]:
-    return run.problems("train").join(run.labels("train").where(_has_solution))
-
-
-def _has_solution(label: Label) -> bool:
-    return bool(label.solution)
+    return run.problems("train").join(run.labels("train").where(has_solution))
 
 
 class _Written:

@@ -13,11 +13,12 @@ from typing import Any, cast
 from docendo.core.errors import DataError
 from docendo.core.seeds import derived_rng, digest_of
 from docendo.tasks.formats import LETTERS
+from docendo.tasks.gold import Columns, GoldRow
 from docendo.tasks.hub import HubId
 from docendo.tasks.judgements import JUDGEMENT_OPTIONS, RIGHT_OR_WRONG, judgement_task
 from docendo.tasks.options import DEFAULTS, TaskOptions
 from docendo.tasks.published import Published, PublishedRow
-from docendo.tasks.rows import Columns, GoldRow, RowsTask, normalised_question
+from docendo.tasks.rows import RowsTask, normalised_question
 
 SOURCE = Published(
     key="arc_easy",

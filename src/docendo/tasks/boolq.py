@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from docendo.core.seeds import digest_of
+from docendo.tasks.gold import GoldRow
 from docendo.tasks.hub import HubId
 from docendo.tasks.judgements import JUDGEMENT_OPTIONS, RIGHT_OR_WRONG, judgement_task
 from docendo.tasks.options import DEFAULTS, TaskOptions
 from docendo.tasks.published import Published, text_of, word_of
-from docendo.tasks.rows import GoldRow, RowsTask
+from docendo.tasks.rows import RowsTask
 
 SOURCE = Published(
     key="boolq",

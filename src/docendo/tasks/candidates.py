@@ -24,7 +24,7 @@ from docendo.core.protocols import Format, Task, Verifier, Watcher
 from docendo.core.records import Label, Outcome, Problem, Sample
 from docendo.tasks.completions import CompletionReader
 from docendo.tasks.files import BadRow, Row, line_count, read_rows
-from docendo.tasks.rows import CANDIDATES, Origin
+from docendo.tasks.gold import CANDIDATES, Origin
 
 PROBLEM_COLUMNS = tuple(dict.fromkeys(("problem_id", *CANDIDATES["id"], *CANDIDATES["question"])))
 """What may tell problems apart where nothing is named."""
@@ -64,7 +64,7 @@ class Candidate:
     """One completion, as far as a vote needs it."""
 
     number: int
-    """Of its row, as in `docendo.tasks.rows.Origin`."""
+    """Of its row, as in `docendo.tasks.gold.Origin`."""
     index: int | None
     """Its place in the lists of its row; None where the row is the completion."""
     answer: str | None

@@ -9,8 +9,9 @@ from typing import Any
 from docendo.core.errors import DataError
 from docendo.core.protocols import Format, Task
 from docendo.core.records import Label, Problem, Prompt, Sample
+from docendo.tasks.gold import CANDIDATES, Columns, Origin, text_of
 from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import CANDIDATES, Columns, Origin, normalised_question, text_of
+from docendo.tasks.rows import normalised_question
 
 
 @dataclass(frozen=True, slots=True)

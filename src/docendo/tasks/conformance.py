@@ -33,7 +33,8 @@ from dataclasses import dataclass, replace
 from docendo.core.protocols import Format, Task
 from docendo.core.records import Context, Label, Outcome, Problem, Prompt, Sample
 from docendo.tasks.formats import LETTERS, question_with_choices
-from docendo.tasks.rows import SPLIT_NAMES, SPLITS, RowsTask, normalised_question
+from docendo.tasks.gold import SPLIT_NAMES, SPLITS
+from docendo.tasks.rows import RowsTask, normalised_question
 
 MOST = 2_000
 """Problems of a split that are looked at, unless told otherwise."""

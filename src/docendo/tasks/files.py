@@ -20,8 +20,9 @@ from typing import IO, Any, cast
 import orjson
 
 from docendo.core.errors import DataError
+from docendo.tasks.gold import SPLIT_NAMES, Columns, GoldRow, Origin
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import SPLIT_NAMES, Columns, GoldRow, Origin, RowsTask
+from docendo.tasks.rows import RowsTask
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 """Kinds of files that are read; ``.gz`` may follow all but the last."""

@@ -16,9 +16,10 @@ from pathlib import Path
 from docendo.core.errors import DataError
 from docendo.tasks.cot.named import COT_OPTIONS, cot_task
 from docendo.tasks.files import gold_rows, split_files
+from docendo.tasks.gold import Columns, GoldRow
 from docendo.tasks.hub import HubId, hub_rows, load_splits
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import Columns, GoldRow, RowsTask
+from docendo.tasks.rows import RowsTask
 
 HUB_ID = HubId("openai/gsm8k", "main")
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from docendo.core.errors import DataError
+from docendo.tasks.gold import SPLIT_NAMES, Columns, GoldRow, Origin
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import SPLIT_NAMES, Columns, GoldRow, Origin, RowsTask
+from docendo.tasks.rows import RowsTask
 
 _ID = re.compile(r"(?P<path>[^:@]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>.+))?")
 

@@ -17,8 +17,9 @@ from docendo.core.protocols import Format
 from docendo.core.records import Context, Message, Problem, Prompt, Reading
 from docendo.core.seeds import derived_seed
 from docendo.tasks.formats import formats_for, parents_of
+from docendo.tasks.gold import GoldRow
 from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import GoldRow, RowsTask, normalised_question
+from docendo.tasks.rows import RowsTask, normalised_question
 from docendo.verifiers.choice import Choice
 
 RIGHT_OR_WRONG = ("no", "yes")

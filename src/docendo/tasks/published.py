@@ -9,8 +9,8 @@ from typing import Any
 
 from docendo.core.errors import DataError
 from docendo.tasks.files import SUFFIXES, BadRow, read_rows
+from docendo.tasks.gold import SPLIT_NAMES, Origin
 from docendo.tasks.hub import HubId, load_splits
-from docendo.tasks.rows import SPLIT_NAMES, Origin
 
 
 @dataclass(frozen=True, slots=True)

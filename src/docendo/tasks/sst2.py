@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from docendo.tasks.gold import GoldRow
 from docendo.tasks.hub import HubId
 from docendo.tasks.judgements import JUDGEMENT_OPTIONS, judgement_task
 from docendo.tasks.options import DEFAULTS, TaskOptions
 from docendo.tasks.published import Published, text_of, word_of
-from docendo.tasks.rows import GoldRow, RowsTask
+from docendo.tasks.rows import RowsTask
 
 NEGATIVE_OR_POSITIVE = ("negative", "positive")
 SOURCE = Published(

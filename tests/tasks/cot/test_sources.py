@@ -13,10 +13,10 @@ import pytest
 from docendo.core.errors import DataError
 from docendo.tasks.cot.catalogue import TASKS
 from docendo.tasks.cot.sources import placed_rows, with_shuffled_choices
+from docendo.tasks.gold import GoldRow, Origin
 from docendo.tasks.hub import HubId
 from docendo.tasks.options import TaskOptions
 from docendo.tasks.registry import open_task
-from docendo.tasks.rows import GoldRow, Origin
 from tests.tasks.cot import orders
 
 Rows = Callable[[str], Iterator[dict[str, Any]]]

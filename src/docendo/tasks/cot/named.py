@@ -25,8 +25,9 @@ from docendo.tasks.cot.splits import (
     template_of,
     template_train_indices,
 )
+from docendo.tasks.gold import GoldRow
 from docendo.tasks.options import DEFAULTS, TaskOptions
-from docendo.tasks.rows import GoldRow, RowsTask, together
+from docendo.tasks.rows import RowsTask, together
 from docendo.verifiers.numeric import Numeric
 
 COT_OPTIONS = ("data_dir", "validation_size", "task_seed", "train_size", "equality")

@@ -39,9 +39,10 @@ from docendo.tasks.cot.catalogue import CotTask, Piece
 from docendo.tasks.cot.upstream import understood
 from docendo.tasks.files import SUFFIXES, BadRow, read_rows
 from docendo.tasks.formats import LETTERS
+from docendo.tasks.gold import Columns, GoldRow, Origin
 from docendo.tasks.hub import load_splits
 from docendo.tasks.options import TaskOptions
-from docendo.tasks.rows import Columns, GoldRow, Origin, normalised_question
+from docendo.tasks.rows import normalised_question
 
 DIGITS = 8
 PIECES: tuple[Piece, ...] = ("all", "train", "dev", "test")

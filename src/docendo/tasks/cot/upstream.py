@@ -24,7 +24,7 @@ from typing import Any, cast
 from docendo.core.errors import DataError
 from docendo.tasks.cot.catalogue import CotTask
 from docendo.tasks.formats import LETTERS
-from docendo.tasks.rows import Columns, GoldRow, Origin
+from docendo.tasks.gold import Columns, GoldRow, Origin
 
 _CHOICES = " Answer choices: "
 _CHOICE = re.compile(r"(?:^|, )\(([A-F])\) ")
