@@ -79,6 +79,24 @@ def test_bad_settings_are_refused_before_work_starts(
     assert not stages.exists() or not list(stages.iterdir())
 
 
+def test_what_a_recipe_refuses_it_refuses_before_work_starts(
+    docendo: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    refused(
+        docendo("run", "lbt-m1", "--task", "story-problems", "--workspace", tmp_path),
+        "exam_split is 'exams'; task story-problems has",
+    )
+    assert not list((tmp_path / "stages").glob("*"))
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_recipe_is_shown_on_a_task_of_its_own(docendo: Callable[..., Outcome], tmp_path: Path) -> None:
+    asked = ("run", "lbt-m1", "--dry-run", "--workspace", tmp_path, "--test-problems", 5)
+    code, plan, err = docendo(*asked)
+    assert code == 0, err
+    assert docendo(*asked, "--task", "verb-lessons")[1] == plan  # story-problems are refused, see above
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -43,8 +43,9 @@ class RunOptions:
     model: str = "lab/base"
     """The model to start from: lab/base, lab/teacher, lab/student, a directory, a Hugging Face id; where it
     is not trained also openai:NAME or recorded:FILE."""
-    task: str = "story-problems"
-    """A task's name, a file (.jsonl, .json, .csv, .parquet), or a Hugging Face data set id."""
+    task: str | None = None
+    """A task's name, a file (.jsonl, .json, .csv, .parquet), or a Hugging Face data set id. Default: the lab
+    task on which the recipe is shown, mostly story-problems."""
     format: str = "default"
     """How problems are put to the model: one of the task's formats."""
     name: str | None = None
@@ -122,11 +123,13 @@ def _add(name: str) -> None:
 
 def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
     parts: dict[type, Any] = {type(part): part for part in given}
+    task_name = parts[RunOptions].task or spec_of(recipe).task
+    parts[RunOptions] = replace(parts[RunOptions], task=task_name)
     options, task_options = parts[RunOptions], parts[TaskOptions]
     if options.seeds < 1:
         raise SettingError(f"seeds is {options.seeds}; expected at least 1")
     runs = _runs(recipe_name, parts)
-    task = open_task(options.task, task_options)
+    task = open_task(task_name, task_options)
     if options.format not in task.formats:
         raise SettingError(
             f"format is {options.format!r}; task {task.name} has {', '.join(sorted(task.formats))}"
@@ -186,6 +189,8 @@ def _run(recipe_name: str, recipe: Any, given: list[Any]) -> int:
 
 def _executed(asked: Experiment) -> None:
     before = _result(asked.workspace, asked.name)
+    if not (asked.workspace.runs / asked.name).exists():
+        plan(asked)  # what a recipe refuses, it refuses before work starts
     experiment(asked)
     page = asked.workspace.runs / asked.name / "report.html"
     if _result(asked.workspace, asked.name) != before or not page.exists():
@@ -251,7 +256,7 @@ def _result(workspace: Workspace, name: str) -> bytes:
 
 def default_name(recipe_name: str, options: RunOptions, roles: Sequence[Any] = ()) -> str:
     """Return the run's name where none was given: of recipe, task, and models that are not the default."""
-    parts = [recipe_name, Path(options.task).name.split(".")[0]]
+    parts = [recipe_name, Path(options.task or "").name.split(".")[0]]
     if options.model != "lab/base":
         parts.append(leaf(options.model))
     for said in roles:

@@ -84,7 +84,7 @@ def _arms(config: LbtM1Config) -> Sequence[Arm]:
     ]
 
 
-@recipe(Spec(roles=("student",), arms=_arms, rivals=("base", "majority")))
+@recipe(Spec(task="verb-lessons", roles=("student",), arms=_arms, rivals=("base", "majority")))
 def lbt_m1(run: Run, config: LbtM1Config) -> Table[Sample]:
     """Return for each test problem the answer whose lessons taught best."""
     exam = _exam(run, config)

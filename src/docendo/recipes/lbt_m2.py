@@ -80,7 +80,7 @@ def _arms(config: LbtM2Config) -> Sequence[Arm]:
     return [Arm("correctness", correctness)]
 
 
-@recipe(Spec(roles=("student",), arms=_arms))
+@recipe(Spec(task="hinted-verb-lessons", roles=("student",), arms=_arms))
 def lbt_m2(run: Run, config: LbtM2Config) -> Model:
     """Return the model that learned to prefer what is right and teaches well."""
     return _learned(run, config, config.exam_share)

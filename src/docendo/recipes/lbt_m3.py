@@ -119,7 +119,9 @@ def _arms(config: LbtM3Config) -> Sequence[Arm]:
     return [Arm("initial set", _initial), Arm("one student", _one_student, is_rival=False)]
 
 
-@recipe(Spec(roles=("student",), arms=_arms, rivals=("base", "majority"), has_unverified=False))
+@recipe(
+    Spec(task="verb-book", roles=("student",), arms=_arms, rivals=("base", "majority"), has_unverified=False)
+)
 def lbt_m3(run: Run, config: LbtM3Config) -> Model:
     """Return the teacher with the exemplar set that its students' failures made best."""
     return _refined(run, config, _students(run))

@@ -59,9 +59,9 @@ class MathTuningConfig:
     """What the generator learns: the task's own solutions, the author's, or both (paper's best)."""
     author_format: str = "default"
     """Format in which the author is asked: one of the task's."""
-    candidates: int = 8
+    candidates: int = 4
     """Candidates drawn of each training problem for the evaluator. Paper: 64."""
-    samples_per_problem: int = 16
+    samples_per_problem: int = 8
     """N, candidates of each test problem. Paper: 64."""
     temperature: float = 0.8
     """Temperature of the candidates. Paper: probably 0.9."""
@@ -71,7 +71,7 @@ class MathTuningConfig:
     """What the evaluator minimises. Paper: both, nearly equal."""
     margin: float = 0.5
     """lambda of the margin loss, in nats. Paper: not stated."""
-    pairs: int = 3
+    pairs: int = 2
     """At most so many pairs of a right and a wrong candidate of a problem. Paper: 10 examples."""
     held_out: float = 0.0
     """Share of the training problems, the last of them, that the generator does not learn, and whose
@@ -130,7 +130,7 @@ def _arms(config: MathTuningConfig) -> Sequence[Arm]:
     ]
 
 
-@recipe(Spec(roles=("author",), arms=_arms))
+@recipe(Spec(task="letters", roles=("author",), arms=_arms))
 def math_tuning(run: Run, config: MathTuningConfig) -> Table[Sample]:
     """Return for each test problem the candidate that the evaluator ranks highest in the large clusters."""
     rule = _own(config)

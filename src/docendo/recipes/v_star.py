@@ -45,9 +45,9 @@ from docendo.selectors.verdict import correct, incorrect
 class VStarConfig:
     """Settings of V-STaR. Where the paper's value is another one than ours, it stands behind it."""
 
-    rounds: int = 3
-    """T (paper: 3)."""
-    tries: int = 4
+    rounds: int = 2
+    """T. Paper: 3."""
+    tries: int = 3
     """k, samples of each training problem and round. Paper: 16."""
     samples_per_problem: int = 16
     """n, samples of each test problem. Paper: 128."""
@@ -55,7 +55,7 @@ class VStarConfig:
     """Temperature of all samples. Paper: not stated."""
     deduplicate: bool = True
     """Learn each text of a problem once, as right and as wrong. Paper: not stated."""
-    pairs: int = 4
+    pairs: int = 2
     """At most so many pairs of a problem. Paper: the whole product."""
     solution_pairs: bool = False
     """The task's own solutions also stand as right in the pairs. Paper: yes; ours: they can be told from

@@ -48,6 +48,8 @@ def _none(config: Any) -> Sequence[Any]:
 class Spec:
     """What a recipe says of itself."""
 
+    task: str = "story-problems"
+    """The lab task on which it is shown, where the user names none."""
     roles: tuple[str, ...] = ()
     """Models that it uses beside the base, as ``teacher``; each is a flag."""
     needs: Callable[[Any], Sequence[str]] = _none
