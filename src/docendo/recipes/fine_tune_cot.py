@@ -48,7 +48,7 @@ TRIGGER = "Therefore, the answer is"
 class FineTuneCotConfig:
     """Settings of Fine-tune-CoT. Where the paper's value is another one than ours, it stands behind it."""
 
-    samples_per_problem: int = 4
+    samples_per_problem: int = 2
     """D, rationales drawn of each problem ("diverse reasoning"). Paper: 1, 8 or 64."""
     temperature: float = 0.7
     """Temperature of the teacher. Paper: 0.7, and 0 where D is 1."""
