@@ -19,6 +19,7 @@ of one problem; for cross-entropy each gives two rows.
 Departures, each a setting:
   - Which ten of 64 candidates of a problem the evaluator learns is not stated: here so many pairs, drawn
     uniformly from texts that differ.
+  - One temperature for all candidates is stated; here those that the evaluator learns are drawn hotter.
   - Candidates come from the problems that the generator learned; ``held_out`` keeps some of them from it.
   - What the evaluator starts from is not stated outside of the sequence; here always the generator.
   - The author of the second style is a model in a role, answering greedily; there it is GPT-4's PRM800K.
@@ -63,8 +64,11 @@ class MathTuningConfig:
     """Candidates drawn of each training problem for the evaluator. Paper: 64."""
     samples_per_problem: int = 8
     """N, candidates of each test problem. Paper: 64."""
-    temperature: float = 0.8
-    """Temperature of the candidates. Paper: probably 0.9."""
+    temperature: float = 0.6
+    """Temperature of the test problems' candidates. Paper: probably 0.9."""
+    candidates_temperature: float = 1.0
+    """Temperature of the training problems' candidates: hot ones are wrong more often, and in more ways.
+    Paper: probably the same for all."""
     top_p: float = 1.0
     """Candidates are drawn from the smallest set of tokens with this probability. Paper: probably 0.95."""
     loss: Literal["margin", "xent"] = "xent"
@@ -106,7 +110,9 @@ class MathTuningConfig:
     def __post_init__(self) -> None:
         counts = ("candidates", "samples_per_problem", "pairs", "top_n", "epochs", "evaluator_epochs")
         checks = Checks(self).at_least(1, *counts, "third_epochs").at_least(0, "k", "margin")
-        checks.above(0, "temperature", "evaluator_rate", "third_rate").share("top_p")
+        checks.above(0, "temperature", "candidates_temperature", "evaluator_rate", "third_rate").share(
+            "top_p"
+        )
         checks.that(0 <= self.held_out < 1, f"held_out is {self.held_out}; expected 0 to below 1")
         checks.that(
             all(k >= 1 for k in self.curve), f"curve is {','.join(map(str, self.curve))}; expected K from 1"
@@ -215,7 +221,7 @@ def _evaluator(run: Run, config: MathTuningConfig) -> Model:
         generator,
         problems,
         config.candidates,
-        temperature=config.temperature,
+        temperature=config.candidates_temperature,
         top_p=config.top_p,
         name="tries",
     )
