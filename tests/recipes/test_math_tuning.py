@@ -61,7 +61,7 @@ def candidates(house: House) -> Table[Sample]:
     run = house.run()
     generator = arm("generator")(run, CONFIG)
     assert isinstance(generator, Model)
-    return run.sample(generator, run.problems("test"), 8, temperature=0.8)
+    return run.sample(generator, run.problems("test"), 8, temperature=CONFIG.temperature)
 
 
 # -- stages --------------------------------------------------------------------------------------------------
