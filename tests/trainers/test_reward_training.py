@@ -23,6 +23,7 @@ from docendo.engines.transformers import TransformersEngine, TransformersOptions
 from docendo.trainers.batch import Progress
 from docendo.trainers.export import load_model
 from docendo.trainers.heads import Pooled, class_logits, head_of, with_head
+from docendo.trainers.losses.pairs import preference
 from docendo.trainers.objectives import objective_of
 from docendo.trainers.rows import Limits, read_rows
 from tests.trainers.tiny import EOS, Row, choices, pairs, sums, write_model, write_rows
@@ -337,7 +338,7 @@ def test_the_loss_of_a_batch_equals_that_of_trl(trained: Path, tmp_path: Path, t
         )
         batch = trainer.data_collator([dict(row) for row in trainer.train_dataset])  # type: ignore[union-attr]
         with torch.no_grad():
-            their_loss = trainer.compute_loss(model, dict(batch))
+            their_loss: Any = trainer.compute_loss(model, dict(batch))
     read = read_rows(
         write_rows(tmp_path / "rows.parquet", rows), LOSS.reads, tokenizer, Limits(259, 256, classes=1)
     )
@@ -353,8 +354,6 @@ def test_the_loss_of_a_batch_equals_that_of_trl(trained: Path, tmp_path: Path, t
 def test_the_worked_numbers() -> None:
     """-log sigmoid(d) for d = 1.3, -0.4, 0; its slope is sigmoid(d) - 1."""
     rewards = torch.tensor([[1.5, 0.2], [0.1, 0.5], [2.0, 2.0]], dtype=torch.float64, requires_grad=True)
-    from docendo.trainers.losses.pairs import preference
-
     costs = preference(rewards)
     assert costs.tolist() == pytest.approx([0.241008, 0.913015, math.log(2)], abs=1e-6)
     costs.sum().backward()

@@ -14,7 +14,7 @@ from typing import Literal
 
 from docendo.core.checks import Checks
 from docendo.core.losses import Optimizer, RewardPairs
-from docendo.core.records import Model, Problem, Sample
+from docendo.core.records import Model, Problem, Sample, Source
 from docendo.core.table import Rows, Table
 from docendo.core.verbs import Scorer
 from docendo.examples.pairs import must_be_there, pairs_of, preferred
@@ -38,11 +38,11 @@ class RewardSettings:
     reward_share: float = 0.5
     """Share of the training problems, the last of them, whose samples teach a trained reward. Nothing else is
     drawn of them."""
-    reward_pairs: int = 4
+    reward_pairs: int = 8
     """A trained reward learns at most so many pairs of a right and a wrong sample of a problem."""
-    reward_epochs: int = 2
+    reward_epochs: int = 3
     """Passes over these pairs."""
-    reward_rate: float = 5e-4
+    reward_rate: float = 1e-3
     """Peak learning rate of a trained reward."""
 
     def __post_init__(self) -> None:
@@ -89,9 +89,12 @@ class RewardSettings:
                 _, problems = self.problems(run)
                 drawn = run.sample(policy, problems, n, temperature=temperature, name="judged")
                 how = replace(optimizer, learning_rate=self.reward_rate)
-                return RewardModel(model=self._taught(run, run.verify(drawn), policy, how))
+                start, source = run.models.get("reward", policy), Source.OTHER_MODEL
+                if start.checkpoint.root == policy.checkpoint.root:
+                    source = Source.SELF
+                return RewardModel(model=self._taught(run, run.verify(drawn), start, how), source=source)
 
-    def _taught(self, run: Run, judged: Table[Sample], policy: Model, optimizer: Optimizer) -> Model:
+    def _taught(self, run: Run, judged: Table[Sample], start: Model, optimizer: Optimizer) -> Model:
         right = run.select(judged, correct, distinct, Finished(), name="right")
         wrong = run.select(judged, incorrect, distinct, Finished(), name="wrong")
         pairs = pairs_of(right, wrong, limit=self.reward_pairs, seed=run.seed)
@@ -99,8 +102,7 @@ class RewardSettings:
         if pairs.is_known:  # not in a plan
             counts = {"right samples": right, "wrong samples": wrong, "pairs": pairs}
             run.facts |= {f"reward: {what}": len(rows) for what, rows in counts.items()}
-        rows, start = pairs.map(preferred, key="preferred"), run.models.get("reward", policy)
-        epochs = self.reward_epochs
+        rows, epochs = pairs.map(preferred, key="preferred"), self.reward_epochs
         return run.train(start, rows, RewardPairs(), optimizer=optimizer, epochs=epochs, name="reward")
 
 
