@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,7 +50,7 @@ from docendo.core.records import (
     Verdict,
 )
 from docendo.core.seeds import derived_rng, digest_of
-from docendo.engines.checkpoints import open_checkpoint
+from docendo.engines.checkpoints import classes_of, open_checkpoint
 from docendo.runs.run import Run
 from docendo.runs.settings import RunSettings
 from docendo.runs.workspace import Workspace
@@ -219,10 +219,24 @@ class GuessingEngine:
 
     def logprobs(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
         nats = self.nats(skill_of(checkpoint))
+        is_reward = classes_of(Path(checkpoint.location)) == 1
         for chunk in chunks:
             self.before_chunk(chunk)
             self.scored += chunk.requests
-            yield Finished(chunk, [self._logprobs(request, nats) for request in chunk.requests])
+            found = [
+                self._scored(request) if is_reward else self._logprobs(request, nats)
+                for request in chunk.requests
+            ]
+            yield Finished(chunk, found)
+
+    def score(self, messages: Sequence[Message], text: str) -> float:
+        """Score a sum as a reward model that is mostly right: up to 1, or for a right one from 0.5 to 1.5."""
+        is_right = is_right_sum(messages[-1].content, text)
+        return 0.5 * is_right + derived_rng("score", tuple(messages), text).random()
+
+    def _scored(self, request: Request) -> Logprobs:
+        (text,) = request.continuations or ("",)
+        return Logprobs((self.score(request.messages, text),), (1,))
 
     def _logprobs(self, request: Request, nats: float) -> Logprobs:
         texts = request.continuations or ()
@@ -243,7 +257,7 @@ class GuessingEngine:
 
 class ImprovingTrainer:
     """Sets the skill to the share of right rows among those it is given, plus a little. Of a pair the chosen
-    text counts."""
+    text counts. Of a reward loss comes a checkpoint with a head of one label."""
 
     name = "improving"
     signature: Mapping[str, str] = {"trainer": "improving"}
@@ -281,6 +295,10 @@ class ImprovingTrainer:
             place.mkdir(parents=True, exist_ok=True)
             for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
                 shutil.copy(start / file, place / file)
+            if loss.name == "reward-pairs":
+                config = orjson.loads((place / "config.json").read_bytes())
+                head = {"architectures": ["LlamaForSequenceClassification"], "id2label": {"0": "reward"}}
+                (place / "config.json").write_bytes(orjson.dumps({**config, **head}))
             skill = old + (right - old) * 0.5 * epoch / epochs + self.drift
             # Other rows, another seed: other weights, as with a real trainer.
             weights = np.array([skill, int(digest_of([table, seed])[:12], 16)], dtype=np.float64)
@@ -296,6 +314,11 @@ def _is_right(row: dict[str, Any]) -> bool:
     taught = row["chosen"] if "chosen" in row else row["completion"]
     text = taught if isinstance(taught, str) else taught[0]["content"]
     asked = row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"]
+    return is_right_sum(asked, text)
+
+
+def is_right_sum(asked: str, text: str) -> bool:
+    """Tell whether the last number of a text is the sum of the first two of the question."""
     a, b = (int(number) for number in re.findall(r"\d+", asked)[:2])
     return a + b == int(re.findall(r"\d+", text)[-1])
 

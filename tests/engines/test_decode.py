@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from docendo.engines.decode import CancelledError, Decoder, placed
+from docendo.engines.decode import CancelledError, Decoder, placed, read_once
 from docendo.engines.generic import GenericDecoder
 from docendo.engines.jobs import Draw
 from docendo.engines.shapes import Shape, UnsupportedError
@@ -152,6 +152,26 @@ def test_logits_of_logprobs_are_held_in_pieces(llama: Path) -> None:
     assert [len(row) for row in whole] == [len(text) - 1 for text in texts]
     for first, second in zip(whole, pieces, strict=True):
         assert first == pytest.approx(second, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "made", [Decoder, lambda folder, precision: GenericDecoder(folder, precision, "cpu")]
+)
+def test_words_of_one_token_behind_one_prompt_cost_one_reading(llama: Path, made: Any) -> None:
+    """Of three words behind seven prompts two have one token; one prompt is there by itself, too."""
+    model: Any = AutoModelForCausalLM.from_pretrained(llama).eval()
+    prompts = prompts_of(7)
+    words = [[70], [80], [70, 90]]
+    texts = [[*prompt, *word] for prompt in prompts for word in words] + [prompts[0], [*prompts[0], 95]]
+    starts = [len(prompt) for prompt in prompts for _ in words] + [1, len(prompts[0])]
+    readings = read_once(texts)
+    assert sorted(place for served in readings for place in served) == list(range(len(texts)))
+    assert len(readings) == 7 * 2 + 1  # the last word, and the bare prompt, are read by themselves
+    decoder = made(llama, "fp32")
+    for most_logits in (10**7, 1):
+        found = decoder.logprobs(texts, starts, most_logits=most_logits)
+        for text, start, own in zip(texts, starts, found, strict=True):
+            assert own == pytest.approx(reference_logprobs(model, text, start), abs=1e-4)
 
 
 def test_half_precision_stays_close(llama: Path) -> None:

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from docendo.core.errors import SettingError
-from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold
+from docendo.core.errors import NothingToLearn, SettingError
+from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, RewardPairs
 from docendo.core.records import Model, Source
 from docendo.engines.checkpoints import open_checkpoint
 from docendo.evidence.experiment import experiment, plan
 from docendo.recipes.rest import RestConfig, rest
 from docendo.runs.recipe import spec_of
+from docendo.runs.rewards import RewardSettings
 from docendo.runs.settings import RunSettings
 from tests.engines.tiny import write_model
-from tests.fakes import House
+from tests.fakes import House, is_right_sum
 from tests.recipes.traces import Traced, traced
 from tests.runs.experiments import asked
 from tests.scorers.test_reward_model import WithRewards
@@ -29,13 +30,17 @@ SMALL = RunSettings(train_problems=12, validation_problems=10, test_problems=6, 
 CONFIG = RestConfig(
     grows=2,
     thresholds=(0.3, 0.6, 0.8),
-    reward_by="agreement",
+    reward=RewardSettings(reward_by="agreement"),
     samples_per_problem=4,
     validation_samples=2,
     supervised_epochs=0,
     epochs=1,
     stop_early=False,
     best_of=3,
+)
+BY_VERIFIER, BY_MODEL = RewardSettings(reward_by="verifier"), RewardSettings(reward_by="model")
+TRAINED = RewardSettings(
+    reward_by="trained", reward_share=0.5, reward_pairs=3, reward_epochs=2, reward_rate=3e-4
 )
 
 
@@ -127,17 +132,18 @@ def test_thresholds_up_to_the_mean_are_raised_to_it(house: House) -> None:
 
 def test_binary_rewards_make_further_improve_steps_keep_the_same(house: House) -> None:
     run = traced(house)
-    rest(run, replace(CONFIG, grows=1, reward_by="verifier", thresholds=(0.7, 0.8, 0.9)))
+    rest(run, replace(CONFIG, grows=1, reward=BY_VERIFIER, thresholds=(0.7, 0.8, 0.9)))
     assert len({tuple(sample.id for sample in kept) for kept in run.kept}) == 1
     assert [len(rows) for rows in house.trainer.rows] == [len(run.kept[0])] * 3
     assert run.notes[0].startswith("rewards are 0 or 1: every threshold below 1 keeps the same samples")
-    assert all(sample.is_correct for sample in run.kept[0])
+    assert {sample.scores["reward"].value for sample in run.kept[0]} == {1.0}
+    assert all(sample.is_correct for sample in run.verify(run.kept[0]))
 
 
 def test_an_empty_subset_ends_the_grow_with_a_note_and_keeps_the_policy(tmp_path: Path) -> None:
     house = House(tmp_path, settings=SMALL, skill=20.0)  # every sample is right: all rewards are equal
     run = traced(house)
-    model = rest(run, replace(CONFIG, reward_by="verifier"))
+    model = rest(run, replace(CONFIG, reward=BY_VERIFIER))
     assert model == run.base
     assert house.trainer.rows == []
     assert [note for note in run.notes if "no row is left to learn from: too few rewards" in note]
@@ -208,8 +214,8 @@ def test_the_arms_and_the_reward_s_needs() -> None:
     spec = spec_of(rest)
     names = [arm.name for arm in spec.arms(replace(CONFIG, supervised_epochs=1))]
     assert names == ["supervised", "unfiltered", "supervised, best of 3", "best of 3"]
-    assert [arm.name for arm in spec.arms(replace(CONFIG, reward_by="verifier"))] == ["unfiltered"]
-    assert spec.needs(replace(CONFIG, reward_by="model")) == ["reward"]
+    assert [arm.name for arm in spec.arms(replace(CONFIG, reward=BY_VERIFIER))] == ["unfiltered"]
+    assert spec.needs(replace(CONFIG, reward=BY_MODEL)) == ["reward"]
     assert spec.needs(CONFIG) == []
 
 
@@ -250,7 +256,7 @@ def test_a_reward_model_reads_each_text_once_for_each_problem(with_rewards: Hous
     engine = with_rewards.engine
     assert isinstance(engine, WithRewards)
     run = traced(with_rewards)
-    config = replace(CONFIG, reward_by="model", grows=1, thresholds=(0.5, 0.9))
+    config = replace(CONFIG, reward=BY_MODEL, grows=1, thresholds=(0.5, 0.9))
     rest(run, config)
     ((_, table),) = grown(run)
     texts = {(sample.problem.id, sample.text) for sample in table}
@@ -274,11 +280,127 @@ def test_a_reward_model_reads_each_text_once_for_each_problem(with_rewards: Hous
 
 def test_a_missing_reward_model_is_told_before_work_starts(house: House) -> None:
     with pytest.raises(SettingError, match="the recipe needs a reward model"):
-        experiment(asked(house, recipe=rest, config=replace(CONFIG, reward_by="model")))
+        experiment(asked(house, recipe=rest, config=replace(CONFIG, reward=BY_MODEL)))
     assert house.engine.asked == []
 
 
+# -- a reward model that the run trains ----------------------------------------------------------------------
+
+
+def test_a_trained_reward_learns_pairs_of_problems_that_no_grow_draws(house: House) -> None:
+    run = traced(house)
+    rest(run, replace(CONFIG, reward=TRAINED, supervised_epochs=1))
+    (_, first, *_, supervised), (label, start, rows, more, trained), *later = run.trainings
+    assert first == run.base
+    assert label == "method/reward"
+    assert start == supervised
+    assert (more["loss"], more["epochs"]) == (RewardPairs(), 2)
+    assert more["optimizer"] == replace(CONFIG.optimizer, learning_rate=3e-4)
+    taught, drawn = ({f"train-{a}" for a in numbers} for numbers in (range(6, 12), range(6)))
+    assert len(rows) > 0
+    assert {row.problem_id for row in rows} <= taught
+    assert max(Counter(row.problem_id for row in rows).values()) <= 3
+    for row in rows:
+        asked = row.prompt[-1].content
+        assert is_right_sum(asked, row.chosen)
+        assert not is_right_sum(asked, row.rejected)
+    ((judge, judged),) = [(model, table) for label, model, table in run.sampled if label.endswith("/judged")]
+    assert judge == supervised
+    assert {sample.problem.id for sample in judged} == taught
+    for _, table in grown(run):
+        assert {sample.problem.id for sample in table} == drawn
+    kept = [sample for table in run.kept[2:] for sample in [*table, *table.dropped]]
+    assert {sample.problem.id for sample in kept} == drawn  # human solutions, too
+    assert run.facts["reward: pairs"] == len(rows)
+    # the reward is asked, and never learned from nor on
+    assert len(later) > 0
+    assert trained.checkpoint not in {start.checkpoint for _, start, *_ in later}
+    learned = house.trainer.rows[0]
+    assert {row["problem_id"] for row in learned} == taught | drawn
+
+
+def test_how_well_a_trained_reward_orders_unseen_problems_stands_in_the_facts(house: House) -> None:
+    run = traced(house)
+    rest(run, replace(CONFIG, reward=TRAINED, grows=1, thresholds=(0.5,)))
+    watched = [table for label, _, table in run.sampled if label.endswith("/validation")]
+    assert len(watched) == 2
+    for name, table in zip(("start", "grow 1, improve 1"), watched, strict=True):
+        judged = list(run.verify(table))
+        scored = {one.id: house.engine.score(one.prompt.messages, one.text) for one in judged}
+        found = [
+            scored[right.id] > scored[wrong.id]
+            for right in judged
+            for wrong in judged
+            if right.problem == wrong.problem and right.is_correct and not wrong.is_correct
+        ]
+        assert run.facts[f"{name}: validation pairs"] == len(found) > 2
+        assert run.facts[f"{name}: ordering accuracy"] == pytest.approx(sum(found) / len(found))
+        mean = sum(scored.values()) / len(scored)
+        assert run.facts[f"{name}: validation reward"] == pytest.approx(mean)
+
+
+def test_the_ledger_shows_whose_gold_taught_the_reward(house: House) -> None:
+    run = traced(house)
+    model = rest(run, replace(CONFIG, reward=TRAINED, human_data=False))
+    read = {(one["split"], one["by"]): one["problems"] for one in run.ledger.summary()["labels_read"]}
+    assert read == {
+        ("train", "verify"): 6,
+        ("validation", "verify"): 10,
+        ("validation", "evaluate"): 10,
+        ("test", "evaluate"): 6,
+    }
+    assert run.ledger.labels["train", "verify"] == {f"train-{a}" for a in range(6, 12)}
+    assert len(run.trainings) > 1
+    assert Source.GOLD in model.sources  # through the rewards: no row that it learned was verified
+
+
+def test_a_trained_reward_may_start_from_another_model(house: House) -> None:
+    house.models["reward"] = house.teacher
+    run = traced(house)
+    rest(run, replace(CONFIG, reward=TRAINED))
+    label, start, rows, *_ = run.trainings[0]
+    assert (label, start) == ("method/reward", house.teacher)
+    ((judge, _),) = [(model, table) for label, model, table in run.sampled if label.endswith("/judged")]
+    assert judge == run.base
+    assert len(rows) > 0
+
+
+def test_a_reward_that_nothing_can_teach_is_told(tmp_path: Path) -> None:
+    house = House(tmp_path, settings=SMALL, skill=20.0)  # every sample is right
+    with pytest.raises(NothingToLearn, match="no training problem has both a right and a wrong sample"):
+        rest(house.run(), replace(CONFIG, reward=TRAINED))
+
+
+def test_an_experiment_with_a_trained_reward_is_planned_and_resumed(house: House) -> None:
+    config = replace(CONFIG, reward=TRAINED, supervised_epochs=1)
+    planned = plan(asked(house, recipe=rest, config=config, controls="basic"))
+    assert planned.is_complete
+    assert "method/reward" in {stage.label for stage in planned.stages}
+    result = experiment(asked(house, recipe=rest, config=config, controls="basic"))
+    finals = {one["arm"] for one in result["evaluations"] if one["round"] == "final"}
+    assert {
+        "method",
+        "supervised",
+        "unfiltered",
+        "best of 3",
+        "supervised, best of 3",
+        "unverified",
+    } <= finals
+    again = plan(asked(house, recipe=rest, config=config, controls="basic"))
+    assert all(stage.is_there for stage in again.stages)
+    rewards = [loss for loss, *_ in house.trainer.asked if isinstance(loss, RewardPairs)]
+    assert len(rewards) == 2  # the method's, which its arms share, and the unverified control's
+
+
 def test_bad_settings_are_told_at_once() -> None:
+    with pytest.raises(SettingError) as caught:
+        RewardSettings(reward_by="trained", reward_share=1.0, reward_pairs=0, reward_epochs=0, reward_rate=0)
+    assert caught.value.message.splitlines() == [
+        "reward_pairs is 0; expected at least 1",
+        "reward_epochs is 0; expected at least 1",
+        "reward_rate is 0; expected a number above 0",
+        "reward_share is 1.0; expected above 0 and below 1",
+    ]
     with pytest.raises(SettingError) as caught:
         RestConfig(grows=0, thresholds=(0.9, 0.7, 1.2), temperature=0, rate_decay=1, loss="oac")
     assert caught.value.message.splitlines() == [

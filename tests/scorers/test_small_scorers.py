@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docendo.core.records import Message, Outcome, Problem, Prompt, Sample, Score, Source, Verdict
+from docendo.core.records import Message, Problem, Prompt, Sample, Score, Source
 from docendo.core.table import Rows
 from docendo.core.verbs import Scorer
 from docendo.scorers.agreement import Agreement
@@ -18,7 +18,6 @@ from tests.fakes import House
 
 def said(place: int, problem: str, answer: str) -> Sample:
     prompt = Prompt(Problem(problem, "?", "train"), (Message("user", "?"),))
-    outcome = Outcome.CORRECT if answer == "18" else Outcome.INCORRECT
     return Sample(
         str(place),
         prompt,
@@ -27,7 +26,6 @@ def said(place: int, problem: str, answer: str) -> Sample:
         "stop",
         answer=answer,
         is_parsed=bool(answer),
-        verdicts={"verdict": Verdict(outcome)},
         scores={"reward": Score(None if not answer else float(len(answer)))},
     )
 
@@ -55,9 +53,14 @@ def test_agreement_is_the_share_of_the_problem_s_samples(house: House) -> None:
 
 
 def test_a_verdict_is_1_or_0(house: House) -> None:
-    scorer = Correctness(source=Source.GOLD)
-    found = [score.value for score in scorer.scores(SAMPLES, house.run())]
-    assert found == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    run = house.run()
+    samples = run.sample(run.base, run.problems("train"), 3, temperature=1.0)
+    scorer = Correctness(verifier=run.task.verifier)
+    assert isinstance(scorer, Scorer)
+    assert scorer.source is Source.GOLD
+    judged = [sample.is_correct for sample in run.verify(samples)]
+    assert [score.value for score in scorer.scores(samples, run)] == [float(one) for one in judged]
+    assert 0 < sum(judged) < len(judged)
 
 
 def test_rescaling_is_over_the_whole_table(house: House) -> None:
@@ -67,9 +70,9 @@ def test_rescaling_is_over_the_whole_table(house: House) -> None:
 
 def test_they_are_stages(house: House) -> None:
     run = house.run()
-    samples = run.verify(run.sample(run.base, run.problems("train"), 3, temperature=1.0))
-    scored = run.score(samples, Correctness(source=Source.GOLD, name="reward"))
+    samples = run.sample(run.base, run.problems("train"), 3, temperature=1.0)
+    scored = run.score(samples, Correctness(verifier=run.task.verifier, name="reward"))
     both = run.score(scored, Rescaled(source=Source.GOLD))
-    for sample in both:
-        assert sample.scores["reward"].value == sample.scores["rescaled"].value == float(sample.is_correct)
+    for sample, judged in zip(both, run.verify(samples), strict=True):
+        assert sample.scores["reward"].value == sample.scores["rescaled"].value == float(judged.is_correct)
     assert Source.GOLD in both.sources

@@ -2,6 +2,7 @@
 
     completions     Supervised, BehaviouralCloning, Gold, ActorCritic, Bvmpo
     pairs           Preference: DPO, and with other pairs SPIN and V-STaR's verifier
+                    RewardPairs: a reward model's head
     choices         Xent, LogConf, Product
     choice pairs    EvaluatorMargin
 
@@ -228,6 +229,25 @@ class Preference(Loss):
             faults.append(f"nll_per is {self.nll_per!r}; expected token or text")
         if faults:
             raise SettingError.of_all(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class RewardPairs(Loss):
+    """Bradley-Terry over pairs: how the head of a reward model is trained (Ouyang et al. 2022, eq. 1).
+
+    With r the head's only label, read off the end token of prompt and text::
+
+        loss = mean_r -log sigmoid(r(chosen) - r(rejected))
+
+    A causal start gets such a head, of zeros, so that the first loss is ln 2; a reward model goes on with its
+    own. Only differences within a pair count, so scores of different problems need not be comparable.
+
+    References:
+        arXiv:2203.02155, section 3.5; Stiennon et al. (2020), arXiv:2009.01325, section 3.4.
+    """
+
+    name: ClassVar[str] = "reward-pairs"
+    reads: ClassVar[Reads] = Reads(texts=("chosen", "rejected"))
 
 
 _SOFT_LABELS = Reads(texts=(), choices=True, numbers=("probabilities",))

@@ -351,19 +351,17 @@ class Decoder:
             most_logits: Bounds the memory: how many logits are held at once, more or less.
         """
         found: list[list[float]] = [[] for _ in texts]
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        ordered = [texts[place] for place in order]
+        readings = read_once(texts)
         done = 0
-        for batch in batches(ordered, _PREFILL_TOKENS):
-            places = order[done : done + len(batch)]
+        for batch in batches([texts[reading[0]] for reading in readings], _PREFILL_TOKENS):
+            here = readings[done : done + len(batch)]
             done += len(batch)
             x = self._read_texts(padded(batch)).view(len(batch), -1, self.shape.hidden)
-            begin = [starts[place] for place in places]
-            for text, before, token in wanted_tokens(batch, begin, most_logits // self.shape.vocabulary):
-                logits = self._logits(x[text, before])
-                values = logprobs_of(logits, token).tolist()
-                for which, value in zip(text.tolist(), values, strict=True):
-                    found[places[which]].append(value)
+            piece = most_logits // self.shape.vocabulary
+            for places, row, before, token in wanted_tokens(texts, starts, here, piece):
+                values = logprobs_of(self._logits(x[row, before]), token).tolist()
+                for place, value in zip(places, values, strict=True):
+                    found[place].append(value)
         return found
 
 
@@ -665,16 +663,35 @@ def batches(texts: Sequence[Sequence[int]], most_tokens: int) -> Iterator[Sequen
         yield texts[start:]
 
 
+def read_once(texts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return the places of texts that one reading serves, the shortest first: equal but for the last token.
+
+    That one is predicted and not read, so words of one token behind one prompt cost a single reading.
+
+    Example:
+        >>> read_once([[5, 6, 7], [5, 6], [5, 6, 8]])
+        [[1], [0, 2]]
+    """
+    served: dict[tuple[int, ...], list[int]] = {}
+    for place, ids in enumerate(texts):
+        served.setdefault(tuple(ids[:-1]), []).append(place)
+    return sorted(served.values(), key=lambda places: len(texts[places[0]]))
+
+
 def wanted_tokens(
-    texts: Sequence[Sequence[int]], starts: Sequence[int], piece: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield, in pieces, for each token from its text's start on: the text, the place before it, the token."""
+    texts: Sequence[Sequence[int]], starts: Sequence[int], readings: Sequence[Sequence[int]], piece: int
+) -> Iterator[tuple[list[int], Tensor, Tensor, Tensor]]:
+    """Yield, in pieces, for each token from its text's start on: text, row, the place before it, token.
+
+    The row is that of the reading, out of ``readings`` as `read_once` gives them, that serves the text.
+    """
     wanted = [
-        (text, place - 1, ids[place])
-        for text, (ids, start) in enumerate(zip(texts, starts, strict=True))
-        for place in range(start, len(ids))
+        (text, row, place - 1, texts[text][place])
+        for row, served in enumerate(readings)
+        for text in served
+        for place in range(starts[text], len(texts[text]))
     ]
     piece = max(1, piece)
     for first in range(0, len(wanted), piece):
-        text, before, token = torch.tensor(wanted[first : first + piece]).t()
-        yield text, before, token
+        text, row, before, token = torch.tensor(wanted[first : first + piece]).t()
+        yield text.tolist(), row, before, token

@@ -22,6 +22,7 @@ from docendo.engines.decode import (
     StopCheck,
     batches,
     padded,
+    read_once,
     wanted_tokens,
 )
 from docendo.engines.jobs import Draw, Drawn
@@ -154,23 +155,21 @@ class GenericDecoder:
     ) -> list[list[float]]:
         """Return the log-probabilities of the tokens of each text from its start on, as the own path does."""
         found: list[list[float]] = [[] for _ in texts]
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        readings = read_once(texts)
         done = 0
         most_tokens = max(1, min(_TEXT_TOKENS, most_logits // self._vocabulary))
-        for batch in batches([texts[place] for place in order], most_tokens):
-            places = order[done : done + len(batch)]
+        for batch in batches([texts[reading[0]] for reading in readings], most_tokens):
+            here = readings[done : done + len(batch)]
             done += len(batch)
             ids = padded(batch)
             seen = torch.arange(ids.shape[1]) < torch.tensor([len(text) for text in batch])[:, None]
             positions = torch.arange(ids.shape[1]).expand(len(batch), -1)
             logits = self._logits(ids, seen, positions, last_only=False)
-            for text, before, token in wanted_tokens(
-                batch, [starts[place] for place in places], _TEXT_TOKENS
-            ):
-                rows = logits[text.to(self._device), before.to(self._device)]
+            for places, row, before, token in wanted_tokens(texts, starts, here, _TEXT_TOKENS):
+                rows = logits[row.to(self._device), before.to(self._device)]
                 values = logprobs_of(rows, token.to(self._device)).tolist()
-                for which, value in zip(text.tolist(), values, strict=True):
-                    found[places[which]].append(value)
+                for place, value in zip(places, values, strict=True):
+                    found[place].append(value)
         return found
 
     @torch.inference_mode()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from docendo.core.errors import SettingError
 from docendo.core.protocols import Format
 from docendo.core.records import Context, Example, Label, Problem, Sample
+from docendo.core.table import Table
 
 _ORIGIN = "demonstration:"
 
@@ -18,6 +20,26 @@ def has_solution(label: Label) -> bool:
 def is_demonstration(sample_id: str) -> bool:
     """Whether a sample is a worked solution of the data set, by its id."""
     return sample_id.startswith(_ORIGIN)
+
+
+def solved(problems: Table[Problem], labels: Table[Label], *, otherwise: str) -> Table[tuple[Problem, Label]]:
+    """Return the problems that have a worked solution, each with its Label.
+
+    Args:
+        problems: Some of a split.
+        labels: Those of the split.
+        otherwise: What one may do who has no solutions; a hint.
+
+    Raises:
+        SettingError: No problem has one.
+    """
+    found = problems.join(labels.where(has_solution))
+    if not len(found):
+        raise SettingError(
+            "no training problem has a worked solution",
+            hint=f"name the column that has them with --solution-column, or {otherwise}",
+        )
+    return found
 
 
 class Demonstrated:

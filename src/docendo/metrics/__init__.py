@@ -7,6 +7,7 @@
 `majority`              the vote of the first k samples, and whether it is right
 `choosing`              one answer of many samples: the rules, over clusters and scores; their oracle
 `best_of_k`             chance that the best-scored of k samples is right
+`ordering`              share of pairs of a right and a wrong sample that a score orders rightly
 `transitions`           right and wrong before, right and wrong after
 `intervals`             Wilson, Clopper-Pearson, Student and bootstrap intervals
 `paired`                exact McNemar test; one arm against another, over problems and seeds

@@ -4,6 +4,7 @@ Gulcehre, Le Paine, Srinivasan et al. (2023), arXiv:2308.08998, algorithm 1 and 
 split's own worked solutions.
 
     S  pi = the base, fine-tuned on D
+    T  where R is to be trained: a head on pi learns which of pi's samples of further problems are right
     for g = 1 .. G
         G  draw n completions of every problem from pi;  D_g = those and D, each scored once by the reward R
         R  bring the rewards of D_g to [0, 1]
@@ -16,6 +17,8 @@ A round is one Improve step. Departures, each a setting where that makes sense:
   - "While the reward improves" is read as: a step after which the validation reward has not risen is dropped,
     and with it the later steps of that Grow (``stop_early``).
   - Duplicates are not mentioned in the paper; here each text of a problem is learned once (``deduplicate``).
+  - R learned from human ratings there. Here it is a verifier, agreement, a reward model that is there, or one
+    that this run trains on verdicts, of problems that no Grow draws, so that it cannot know their answers.
   - Thresholds that are not above the mean reward are raised to it, which theory asks for (App. A.3).
   - The value function of BVMPO and OAC is a trained network there. Here a token's advantage is the reward of
     its sample less the mean reward of its problem in D_g: no value function of single prefixes.
@@ -25,25 +28,23 @@ A round is one Improve step. Departures, each a setting where that makes sense:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
 from docendo.core.checks import Checks
-from docendo.core.errors import NothingToLearn, SettingError
+from docendo.core.errors import NothingToLearn
 from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, Loss, Optimizer
-from docendo.core.records import Model, Sample
+from docendo.core.records import Model, Problem, Sample
 from docendo.core.table import Table
 from docendo.core.verbs import Scorer
 from docendo.examples.advantages import WithAdvantages
-from docendo.examples.demonstrations import Demonstrated, has_solution, is_demonstration
-from docendo.runs.recipe import Arm, Spec, recipe
+from docendo.examples.demonstrations import Demonstrated, is_demonstration, solved
+from docendo.runs.recipe import Arm, Recipe, Spec, recipe
+from docendo.runs.rewards import RewardSettings, rewards_of, watched
 from docendo.runs.run import Run
-from docendo.scorers.agreement import Agreement
-from docendo.scorers.correctness import Correctness
 from docendo.scorers.rescaled import Rescaled
-from docendo.scorers.reward_model import RewardModel
 from docendo.selectors.choose import Choose
 from docendo.selectors.distinct import distinct
 from docendo.selectors.threshold import Above, Rule, rising
@@ -60,9 +61,8 @@ class RestConfig:
     0.95, 0.99 on IWSLT 2014."""
     threshold_rule: Rule = "global"
     """Global: one threshold for all (paper's main results). Percentile, interpolation: one a problem."""
-    reward_by: Literal["verifier", "agreement", "model"] = "verifier"
-    """R. Verifier: 1 where right, else 0. Agreement: the share of the problem's samples with the same answer.
-    Model: the one that --reward names (paper: a learned metric of translations without references)."""
+    reward: RewardSettings = field(default_factory=RewardSettings)
+    """R. Paper: a learned metric of translations without references, trained on human ratings."""
     samples_per_problem: int = 4
     """n. Paper: 100 on IWSLT 2014, 25 on WMT 2020, 1000 on the Web Domain."""
     temperature: float = 0.8
@@ -115,33 +115,39 @@ def _arms(config: RestConfig) -> Sequence[Arm]:
     arms = [Arm("unfiltered", unfiltered, is_rival=False)]
     if config.supervised_epochs:
         arms.insert(0, Arm("supervised", supervised))
-    if config.best_of and config.reward_by != "verifier":  # of test problems no verdict may be seen
-        arms.append(Arm(f"supervised, best of {config.best_of}", supervised_best_of, is_rival=False))
-        arms.append(Arm(f"best of {config.best_of}", best_of, is_rival=False))
+    if config.best_of and config.reward.reward_by != "verifier":  # of test problems no verdict may be seen
+        arms.append(Arm(f"supervised, best of {config.best_of}", _best_of(supervised), is_rival=False))
+        arms.append(Arm(f"best of {config.best_of}", _best_of(_improved), is_rival=False))
     return arms
 
 
 def _needs(config: RestConfig) -> Sequence[str]:
-    return ["reward"] if config.reward_by == "model" else []
+    return config.reward.roles
 
 
 @recipe(Spec(roles=("reward",), needs=_needs, arms=_arms))
 def rest(run: Run, config: RestConfig) -> Model:
     """Return the policy after the last Improve step that raised the validation reward."""
-    return _improved(run, config)
+    return _improved(run, config, is_measured=True)
 
 
-def _improved(run: Run, config: RestConfig, *, is_measured: bool = True) -> Model:
-    reward = _Reward(run, config)
+def _improved(run: Run, config: RestConfig, *, is_measured: bool = False) -> Model:
+    size = len(config.thresholds)
     begun = policy = supervised(run, config)  # S
+    reward = _reward(run, config, begun)  # T
+    if config.reward.reward_by == "verifier" and size > 1:
+        run.note(
+            "rewards are 0 or 1: every threshold below 1 keeps the same samples, so that further Improve "
+            "steps filter nothing more"
+        )
     before = _watched(run, config, reward, policy, "start")
     grown: Table[Sample] | None = None
     taus: Sequence[float] = ()
-    size = len(config.thresholds)
     for step in run.rounds(config.grows * size):
         g, i = divmod(step - 1, size)
         if i == 0:
-            grown = reward.rescaled(_drawn(run, config, policy))  # G, R
+            rewarded = run.score(_drawn(run, config, policy), reward)  # G
+            grown = run.score(rewarded, Rescaled(source=reward.source))  # R
             taus = _taus(run, config, grown)
         if grown is None or i >= len(taus):
             continue
@@ -178,8 +184,8 @@ def supervised(run: Run, config: RestConfig) -> Model:
     """Return the base after the supervised epochs: the paper's BC, G = 0 and I = 0."""
     if not config.supervised_epochs:
         return run.base
-    epochs = config.supervised_epochs
-    return run.train(run.base, _solved(run), optimizer=config.optimizer, epochs=epochs, name="supervised")
+    rows, epochs = _solved(run, run.problems("train")), config.supervised_epochs
+    return run.train(run.base, rows, optimizer=config.optimizer, epochs=epochs, name="supervised")
 
 
 def unfiltered(run: Run, config: RestConfig) -> Model:
@@ -189,79 +195,44 @@ def unfiltered(run: Run, config: RestConfig) -> Model:
     return run.train(start, rows, BehaviouralCloning(), optimizer=config.optimizer, epochs=config.epochs)
 
 
-def supervised_best_of(run: Run, config: RestConfig) -> Table[Sample]:
-    """Return the best-rewarded of N samples of the supervised model for each test problem."""
-    return _best_of(run, config, supervised(run, config))
+def _best_of(recipe: Callable[[Run, RestConfig], Model]) -> Recipe:
+    """Return the arm that answers with the best-rewarded of N samples of a model for each test problem."""
+
+    def best_of(run: Run, config: RestConfig) -> Table[Sample]:
+        model, problems, n = recipe(run, config), run.problems("test"), config.best_of
+        drawn = run.sample(model, problems, n, temperature=config.temperature, name="best-of")
+        best = Choose("best", run.task.verifier, score="reward")
+        reward = _reward(run, config, supervised(run, config))
+        return run.select(run.score(drawn, reward), best, name="best-of")
+
+    return best_of
 
 
-def best_of(run: Run, config: RestConfig) -> Table[Sample]:
-    """Return the best-rewarded of N samples of the method's policy for each test problem."""
-    return _best_of(run, config, _improved(run, config, is_measured=False))
+def _reward(run: Run, config: RestConfig, begun: Model) -> Scorer:
+    """Return R; where it is to be trained, on samples of the supervised model (T)."""
+    n, heat = config.samples_per_problem, config.temperature
+    return config.reward.scorer(run, begun, config.optimizer, n=n, temperature=heat)
 
 
-def _best_of(run: Run, config: RestConfig, model: Model) -> Table[Sample]:
-    problems, n = run.problems("test"), config.best_of
-    drawn = run.sample(model, problems, n, temperature=config.temperature, name="best-of")
-    return run.select(
-        _Reward(run, config).of(drawn), Choose("best", run.task.verifier, score="reward"), name="best-of"
-    )
-
-
-class _Reward:
-    """R: puts the reward beside each sample."""
-
-    def __init__(self, run: Run, config: RestConfig) -> None:
-        self._run = run
-        verifier = run.task.verifier
-        self._is_verdict = config.reward_by == "verifier"
-        self._scorer: Scorer
-        match config.reward_by:
-            case "verifier":
-                self._scorer = Correctness(source=verifier.source, name="reward")
-            case "agreement":
-                self._scorer = Agreement(verifier=verifier, name="reward")
-            case "model":
-                self._scorer = RewardModel(model=run.model("reward"))
-        if self._is_verdict and len(config.thresholds) > 1:
-            run.note(
-                "rewards are 0 or 1: every threshold below 1 keeps the same samples, so that further Improve "
-                "steps filter nothing more"
-            )
-
-    def of(self, samples: Table[Sample]) -> Table[Sample]:
-        """Return samples with their rewards as they are, under ``reward``."""
-        return self._run.score(self._run.verify(samples) if self._is_verdict else samples, self._scorer)
-
-    def rescaled(self, samples: Table[Sample]) -> Table[Sample]:
-        """Return samples with their rewards also brought to [0, 1] over the table, under ``rescaled``."""
-        return self._run.score(self.of(samples), Rescaled(source=self._scorer.source))
-
-
-def _solved(run: Run) -> Table[Any]:
-    solved = run.problems("train").join(run.labels("train").where(has_solution))
-    if not len(solved):
-        raise SettingError(
-            "no training problem has a worked solution",
-            hint="name the column that has them with --solution-column, or go on without: "
-            "--no-human-data --supervised-epochs 0",
-        )
-    return solved
+def _solved(run: Run, problems: Table[Problem]) -> Table[Any]:
+    without = "go on without: --no-human-data --supervised-epochs 0"
+    return solved(problems, run.labels("train", of=problems), otherwise=without)
 
 
 def _drawn(run: Run, config: RestConfig, policy: Model) -> Table[Sample]:
     """Return D_g: the policy's samples and, as samples too, the human solutions."""
-    problems, n = run.problems("train"), config.samples_per_problem
+    (problems, _), n = config.reward.problems(run), config.samples_per_problem
     drawn = run.sample(policy, problems, n, temperature=config.temperature, name="grow")
     if not config.human_data:
         return drawn
-    return drawn + _solved(run).map(Demonstrated(run.format_of(policy), policy.context).sample)
+    return drawn + _solved(run, problems).map(Demonstrated(run.format_of(policy), policy.context).sample)
 
 
 def _taus(run: Run, config: RestConfig, grown: Table[Sample]) -> Sequence[float]:
     """Return the thresholds of a Grow: a global one is never below the mean reward."""
     if config.threshold_rule != "global" or not grown.is_known:
         return config.thresholds
-    mean = fmean(_rewards(grown) or [0.0])
+    mean = fmean(rewards_of(grown, "rescaled") or [0.0])
     taus = rising(config.thresholds, mean)
     if taus != config.thresholds:
         run.note(f"{run.label('grow')}: thresholds up to the mean reward, {mean:.3f}, were raised to it")
@@ -282,24 +253,9 @@ def _lessons(config: RestConfig, kept: Table[Sample], grown: Table[Sample]) -> t
             return loss, kept.map(WithAdvantages(grown, "rescaled")) if is_known else kept
 
 
-def _watched(run: Run, config: RestConfig, reward: _Reward, policy: Model, name: str) -> float | None:
-    """Return the validation reward, and put it into the facts beside the accuracy; None in a plan.
-
-    A reward that rises while accuracy falls is being exploited, and no longer worth following.
-    """
-    problems, n = run.problems("validation"), config.validation_samples
-    drawn = run.sample(policy, problems, n, temperature=config.temperature, name="validation")
-    scored, evaluation = reward.of(drawn), run.evaluate(policy, "validation")
-    if not (scored.is_known and evaluation.is_known):
-        return None
-    mean = fmean(_rewards(scored, "reward") or [0.0])
-    run.facts |= {f"{name}: validation reward": mean, f"{name}: validation accuracy": evaluation.accuracy}
-    return mean
-
-
-def _rewards(samples: Table[Sample], name: str = "rescaled") -> list[float]:
-    (values,) = samples.columns([f"score:{name}"]).values()
-    return [value for value in values if value is not None]
+def _watched(run: Run, config: RestConfig, reward: Scorer, policy: Model, name: str) -> float | None:
+    n, heat = config.validation_samples, config.temperature
+    return watched(run, reward, policy, name, n=n, temperature=heat)
 
 
 def _facts_of(name: str, tau: float, kept: Table[Sample], grown: Table[Sample]) -> dict[str, Any]:
@@ -310,8 +266,8 @@ def _facts_of(name: str, tau: float, kept: Table[Sample], grown: Table[Sample]) 
         "threshold": tau,
         "share kept": len(kept) / len(grown),
         "human solutions kept": sum(map(is_demonstration, columns["id"])),
-        "mean reward of D_g": fmean(_rewards(grown)),
-        "mean reward kept": fmean(_rewards(kept)),
+        "mean reward of D_g": fmean(rewards_of(grown, "rescaled")),
+        "mean reward kept": fmean(rewards_of(kept, "rescaled")),
         "problems kept": len(set(columns["problem_id"])),
     }
     return {f"{name}: {key}": value for key, value in told.items()}

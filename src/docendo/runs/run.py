@@ -34,6 +34,7 @@ from docendo.core.records import (
     Problem,
     Prompt,
     Sample,
+    Score,
     Source,
 )
 from docendo.core.seeds import digest_of, digest_of_rows
@@ -391,24 +392,25 @@ class Run:
     def score(self, samples: Table[Sample], scorer: Scorer) -> Table[Sample]:
         """Put a Score beside each sample, under the scorer's name."""
         asking = Asking(self)
-        sources = samples.sources | {scorer.source}
         scores = iter(scorer.scores(samples, asking))
+        is_there, first = True, list[Score]()
         try:
-            first = list(islice(scores, 1))
+            first += islice(scores, 1)
         except PlanEnds:  # the stages that it asks for are listed by now
-            key = StageKey("score", asking.asked(samples, scorer))
+            is_there = False
+        key, inputs = StageKey("score", asking.asked(samples, scorer)), asking.inputs(samples)
+        sources = inputs.sources | {scorer.source}  # a model that was asked may have learned from gold
+        if not is_there:
             return self.unknown(key, scorer.name, samples.bound, sources, samples)
-        key = StageKey("score", asking.asked(samples, scorer))
 
         def rows() -> Iterator[Sequence[Any]]:
             for sample_id, score in zip(row_ids(samples)(), chain(first, scores), strict=True):
                 yield sample_id, score.value, score.reason
 
-        inputs = asking.inputs(samples)
         sealed = self._stage(key, scorer.name, inputs, len(samples), rows=rows, sources=[scorer.source])
         if sealed is None:
             return self.unknown(key, scorer.name, len(samples), sources, samples)
-        return Scored(samples, sealed, name=scorer.name, source=scorer.source)
+        return Scored(samples, sealed, name=scorer.name, source=scorer.source, sources=sources)
 
     # -- keeping ------------------------------------------------------------------------------------------
 

@@ -380,10 +380,12 @@ class Verified(Beside):
 
 
 class Scored(Beside):
-    """Samples with scores under a name."""
+    """Samples with scores under a name; ``sources``: of all that these rest on."""
 
-    def __init__(self, rows: Table[Any], sealed: Sealed, *, name: str, source: Source) -> None:
-        super().__init__(rows, sealed, sources=[source])
+    def __init__(
+        self, rows: Table[Any], sealed: Sealed, *, name: str, source: Source, sources: Iterable[Source] = ()
+    ) -> None:
+        super().__init__(rows, sealed, sources=[source, *sources])
         self.name = name
         self.source = source
         self.own = {f"score:{name}": "score"}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from docendo.core.protocols import Verifier
 from docendo.core.records import Outcome, Sample, Score, Source
 from docendo.core.table import Table
 from docendo.core.verbs import Verbs
@@ -13,17 +14,19 @@ from docendo.core.verbs import Verbs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correctness:
-    """Score a sample by a verdict that it has already: 1 where that is correct, else 0."""
+    """Score a sample by whether a verifier calls it correct: 1 where it does, else 0."""
 
-    version: ClassVar[int] = 1
-    verdict: str = "verdict"
-    """Which verdict, where there are several."""
-    source: Source
-    """Where the verdict's information came from."""
+    version: ClassVar[int] = 2
+    verifier: Verifier
     name: str = "correctness"
+
+    @property
+    def source(self) -> Source:
+        """Where the verdicts' information comes from."""
+        return self.verifier.source
 
     def scores(self, samples: Table[Sample], run: Verbs) -> Iterator[Score]:
         """Return one Score a row, in order."""
-        column = f"verdict:{self.verdict}"
-        for outcome in samples.columns([column])[column]:
+        judged = run.verify(samples, self.verifier)
+        for outcome in judged.columns(["verdict:verdict"])["verdict:verdict"]:
             yield Score(float(outcome == Outcome.CORRECT), "", self.source)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from docendo.core.errors import ModelError, SettingError
-from docendo.core.records import Context, Model, Sample, Score, Source
+from docendo.core.records import Context, Model, Outcome, Sample, Score, Source
 from docendo.core.table import Table
 from docendo.core.verbs import Verbs
+from docendo.metrics.ordering import Ordering, ordering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,23 @@ def _first_of_each(samples: Table[Sample]) -> dict[tuple[object, ...], str]:
     for sample in samples:
         first.setdefault(_turn(sample), sample.id)
     return first
+
+
+def ordering_of(judged: Table[Sample], name: str = "reward") -> Ordering:
+    """Return how often the scores under ``name`` put a right sample of a problem above a wrong one.
+
+    Args:
+        judged: Samples with verdicts and scores. Those that are undecided, or that failed, count as wrong.
+        name: Of the scorer.
+    """
+    of: dict[str, tuple[list[bool], list[float | None]]] = {}
+    names = ("problem_id", "verdict", f"score:{name}")
+    columns = judged.columns(names)
+    for problem_id, verdict, score in zip(*(columns[name] for name in names), strict=True):
+        is_correct_G, scores_G = of.setdefault(problem_id, ([], []))
+        is_correct_G.append(verdict == Outcome.CORRECT)
+        scores_G.append(score)
+    return ordering([own for own, _ in of.values()], [own for _, own in of.values()])
 
 
 def rescaled(

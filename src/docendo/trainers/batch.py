@@ -31,7 +31,7 @@ class Batch:
     """What was found over all rows of a step, of these rows alone; see `objectives.Whole`. None: these are
     all rows of the step."""
     lengths: Int[Tensor, " sequences"] | None = None
-    """Tokens of each sequence, where a classification head reads its classes off the last one and nothing is
+    """Tokens of each sequence, where a head reads classes or a score off the last one and no token is
     predicted. None: there is no head."""
 
     @property

@@ -76,6 +76,11 @@ def load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     model, found = loaded
     if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
         raise ModelError(f"the weights in {folder} lack {len(missing)} tensors, first {missing[0]}")
+    for value in model.parameters():
+        # The last bit of a product with one row, as a head of one label is, depends on where that lies in
+        # memory; what is mapped from a file lies anywhere.
+        if len(value) == 1:
+            value.data = value.data.clone()
     return model
 
 

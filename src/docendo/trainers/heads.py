@@ -1,4 +1,4 @@
-"""Classification heads: started on a causal checkpoint, and read off at the true last token.
+"""Heads of classes or of a score: started on a causal checkpoint, and read off at the true last token.
 
 A head is one linear map without bias from the last hidden state to a logit for each class (Burns et al. 2023,
 arXiv:2312.09390, appendix A; openai/weak-to-strong, ``model.py``). What the paper is remembered to do and
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from docendo.core.errors import ModelError, SettingError
+from docendo.core.losses import ClassLoss, Head, Loss, RewardPairs
 from docendo.core.records import Message
 from docendo.engines.checkpoints import classes_of, read_config
 from docendo.engines.tokenizer import Tokenizer
@@ -163,6 +164,89 @@ def class_logits(
     backbone: Any = model.base_model
     states = backbone(input_ids=ids, attention_mask=attended.long(), use_cache=False).last_hidden_state
     return head(states[torch.arange(len(ids), device=ids.device), lengths - 1])
+
+
+def classes_to_train(start: Path, rows: Path, loss: Loss) -> int:
+    """Return how many classes the head has that is trained: the start's, or what the loss begins on it.
+
+    Args:
+        start: Checkpoint directory.
+        rows: Training rows; their first choices are the classes of a head that is begun.
+        loss: What is minimised.
+
+    Returns:
+        Count; 1: a head of a score; 0: no head is trained.
+
+    Raises:
+        SettingError: The start has a head that the loss cannot train.
+    """
+    import pyarrow.parquet as pq
+
+    classes = classes_of(start)
+    if isinstance(loss, RewardPairs):
+        if classes > 1:
+            raise SettingError(
+                f"{start} has a head of {classes} classes; loss {loss.name} trains one of a single score",
+                hint="start from a reward model, or from a causal model",
+            )
+        return 1
+    if classes == 1:
+        raise SettingError(
+            f"{start} is a reward model, which loss {loss.name} cannot train",
+            hint=f"train it with {RewardPairs.name}, or start from a causal model",
+        )
+    if classes and (not isinstance(loss, ClassLoss) or not getattr(loss, "renormalised", True)):
+        raise SettingError(
+            f"{start} has a classification head, which loss {loss.name} cannot train",
+            hint="train it with xent, logconf or product over its classes, or start from a causal model",
+        )
+    if _head_to_begin(start, loss) == "none":
+        return classes
+    with pq.ParquetFile(rows) as file:
+        first = next(file.iter_batches(batch_size=1, columns=["choices"]), None)
+    choices = first.column(0).to_pylist() if first is not None else []
+    return max(2, len(choices[0] or ())) if choices else 2
+
+
+def model_to_train(start: Path, loss: Loss, names: tuple[str, ...]) -> PreTrainedModel:
+    """Return the model that a training begins with, in single precision.
+
+    Args:
+        start: Checkpoint directory.
+        loss: Says whether and how a head is begun on it.
+        names: What the classes of that head are called.
+
+    Raises:
+        ModelError: It cannot be read, or has no place for a head.
+        SettingError: The names begin with one token, and the head is begun with their words.
+    """
+    begun = _head_to_begin(start, loss)
+    if begun == "none":
+        model = load_model(start, torch.float32)
+    else:
+        init = FromWords(names) if begun == "words" else Zeros()
+        model: Any = headed(start, len(names), init, names).float()
+    if isinstance(loss, RewardPairs):
+        _without_ends_as_padding(model, Tokenizer.load(start).end_ids)
+    return model
+
+
+def _head_to_begin(start: Path, loss: Loss) -> Head:
+    """Return how a head is begun on the start; none: it is trained as it is."""
+    if isinstance(loss, RewardPairs):
+        return "none" if classes_of(start) else "zeros"
+    return loss.head if isinstance(loss, ClassLoss) else "none"
+
+
+def _without_ends_as_padding(model: PreTrainedModel, end_ids: frozenset[int]) -> None:
+    """Forget a padding token that is an end token.
+
+    transformers reads a head off the last token that is not padding: of a finished text that would be the
+    token before its end. Without a padding token it reads the last one, and refuses texts that are filled up.
+    """
+    config = model.config.get_text_config()
+    if config.pad_token_id in end_ids:
+        config.pad_token_id = None
 
 
 def _first_values(start: Path, classes: int, init: Zeros | FromWords) -> Tensor | None:

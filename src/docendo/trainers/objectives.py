@@ -29,6 +29,7 @@ from docendo.core.losses import (
     Loss,
     Preference,
     Product,
+    RewardPairs,
     Supervised,
     Xent,
 )
@@ -166,18 +167,31 @@ def _preference(loss: Preference, model: nn.Module, batch: Batch, progress: Prog
     if loss.nll_weight:
         tokens = batch.token_counts.view(-1, 2)[:, 0]
         costs = costs + loss.nll_weight * pairs.negative_likelihood(logprobs[:, 0], tokens, loss.nll_per)
-    rewards, logprobs = rewards.detach(), logprobs.detach()
+    logprobs = logprobs.detach()
     return Computed(
         (costs * batch.weights).sum(),
         {
-            "margin": rewards[:, 0] - rewards[:, 1],
-            "accuracy": (rewards[:, 0] > rewards[:, 1]).float(),
-            "chosen_reward": rewards[:, 0],
-            "rejected_reward": rewards[:, 1],
+            **_of_rewards(rewards.detach()),
             "chosen_logprob": logprobs[:, 0],
             "rejected_logprob": logprobs[:, 1],
         },
     )
+
+
+def _reward_pairs(loss: RewardPairs, model: nn.Module, batch: Batch, progress: Progress) -> Computed:
+    # The model is a `docendo.trainers.heads.Pooled`: [text, label]; a row's two texts stand together.
+    rewards = model(batch.ids, batch.lengths).float().view(len(batch.weights), 2)
+    costs = pairs.preference(rewards)
+    return Computed((costs * batch.weights).sum(), _of_rewards(rewards.detach()))
+
+
+def _of_rewards(rewards: Float[Tensor, "rows 2"]) -> dict[str, Tensor]:
+    return {
+        "margin": rewards[:, 0] - rewards[:, 1],
+        "accuracy": (rewards[:, 0] > rewards[:, 1]).float(),
+        "chosen_reward": rewards[:, 0],
+        "rejected_reward": rewards[:, 1],
+    }
 
 
 def _evaluator_margin(loss: EvaluatorMargin, model: nn.Module, batch: Batch, progress: Progress) -> Computed:
@@ -255,6 +269,7 @@ OBJECTIVES: dict[type[Loss], Objective] = {
     ActorCritic: Objective(_actor_critic, _token_weight),
     Bvmpo: Objective(_bvmpo, _token_weight, Whole(_vmpo_survey, _vmpo_settle)),
     Preference: Objective(_preference, _row_weight),
+    RewardPairs: Objective(_reward_pairs, _row_weight),
     EvaluatorMargin: Objective(_evaluator_margin, _row_weight),
     Xent: Objective(_xent, _row_weight),
     LogConf: Objective(_logconf, _row_weight, Whole(_logconf_survey, _logconf_settle)),

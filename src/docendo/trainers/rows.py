@@ -30,6 +30,8 @@ TOO_LONG = "too long"
 WEIGHTLESS = "weight 0"
 
 _READ_ROWS = 1024
+_SCORE = ("reward",)
+"""What the only class of a head of scores is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class Limits:
     length: int
     """Tokens of a sequence, at most."""
     classes: int = 0
-    """Of its classification head; 0: it has none."""
+    """Of its classification head; 1: it gives a score, as reward models do; 0: there is none."""
 
     @classmethod
-    def of(cls, start: Path, tokenizer: Tokenizer, max_length: int) -> Limits:
+    def of(cls, start: Path, tokenizer: Tokenizer, max_length: int, classes: int = 0) -> Limits:
         """Read the vocabulary and the context length of a checkpoint directory.
 
         Raises:
@@ -59,7 +61,7 @@ class Limits:
                 f"cannot read {path}: {error}", hint="expected a checkpoint directory in Hugging Face format"
             ) from error
         context = config.get("max_position_embeddings") or config.get("n_positions") or max_length
-        return cls(config.get("vocab_size") or tokenizer.vocabulary, min(max_length, context))
+        return cls(config.get("vocab_size") or tokenizer.vocabulary, min(max_length, context), classes)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ class Rows:
 
     Row r has the sequences ``r * texts`` to ``(r + 1) * texts - 1``: its texts, or its choices (of a pair,
     first those after the chosen text). Sequence s is
-    ``tokens[bounds[s]:bounds[s + 1]]``, and the tokens from ``prompts[s]`` on are learned. Where a
-    classification head is trained, a row is one sequence, its prompt as it is sent, and no token is learned.
+    ``tokens[bounds[s]:bounds[s + 1]]``, and the tokens from ``prompts[s]`` on are learned. Where a head is
+    trained no token is: of classes, a row is one sequence, its prompt as it is sent; of a score, its
+    sequences are the prompt with each of its texts, up to the end token.
     """
 
     tokens: NDArray[np.int32]
@@ -85,7 +88,7 @@ class Rows:
     dropped: Mapping[str, int]
     """Rows that were left out, by reason."""
     classes: tuple[str, ...] = ()
-    """What the classes of the head are called, class 0 first; empty where none is trained."""
+    """What the classes of the head are called, class 0 first, or its score; empty where none is trained."""
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -97,7 +100,7 @@ class Rows:
 
     @cached_property
     def learned(self) -> NDArray[np.int64]:
-        """Learned tokens of each row; the class that a head is taught counts as one."""
+        """Learned tokens of each row; what a head is taught of one counts as one."""
         if self.classes:
             return np.ones(len(self), dtype=np.int64)
         return (np.diff(self.bounds) - self.prompts).reshape(-1, self.texts).sum(axis=1)
@@ -229,14 +232,14 @@ class _Collector:
         self.numbers = {name: array("d") for name in reads.numbers}
         self.per_token = {name: array("d") for name in reads.per_token}
         self.widths: dict[str, int] = {}
-        self.classes: tuple[str, ...] = ()
+        self.classes = _SCORE if limits.classes == 1 else ()
         self.dropped = {TOO_LONG: 0, WEIGHTLESS: 0}
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        if self.limits.classes:
-            sequences = self._headed(rows)
+        if not self.reads.choices:
+            sequences = self._texts(rows)
         else:
-            sequences = self._choices(rows) if self.reads.choices else self._texts(rows)
+            sequences = self._classed(rows) if self.limits.classes else self._choices(rows)
         for place, (row, own) in enumerate(zip(rows, sequences, strict=True), start=self.seen):
             self._add(place, row, own)
         self.seen += len(rows)
@@ -255,13 +258,13 @@ class _Collector:
             per_token={
                 name: np.frombuffer(values, dtype=np.float64) for name, values in self.per_token.items()
             },
-            texts=1 if self.limits.classes else max(1, len(self.reads.texts)) * self.widths.get("choices", 1),
+            texts=max(1, len(self.reads.texts)) * self.widths.get("choices", 1),
             pad_id=self.tokenizer.pad_id,
             dropped={reason: count for reason, count in self.dropped.items() if count},
             classes=self.classes,
         )
 
-    def _headed(self, rows: Sequence[dict[str, Any]]) -> Iterator[list[_Sequence]]:
+    def _classed(self, rows: Sequence[dict[str, Any]]) -> Iterator[list[_Sequence]]:
         """Yield the prompts of rows alone: what a head reads when it is asked."""
         for place, row in enumerate(rows, start=self.seen):
             names = tuple(choice.strip() for choice in row["choices"] or ())
@@ -273,7 +276,6 @@ class _Collector:
                     f"its choices are {_short(row['choices'])}; expected the names of the head's "
                     f"{self.limits.classes} classes, the same in all rows",
                 )
-            self.widths["choices"] = len(names)
         prompts = [self._messages(row, place) for place, row in enumerate(rows, start=self.seen)]
         for ids in self.tokenizer.prompts_ids(prompts):
             yield [(ids, [])]
@@ -372,7 +374,8 @@ class _Collector:
         for before, ids in sequences:
             self.tokens.extend(itertools.chain(before, ids))
             self.bounds.append(len(self.tokens))
-            self.prompts.append(len(before))
+            given = len(before) + len(ids) if self.limits.classes else len(before)  # a head predicts no token
+            self.prompts.append(given)
         self.weights.append(weight)
 
     def _check(self, place: int, row: dict[str, Any], text: str, before: list[int], ids: list[int]) -> None:
@@ -406,9 +409,8 @@ class _Collector:
             raise self._fault(
                 place, row, f"its {name} is {_short(row[name])}; expected finite numbers, {width} of them"
             )
-        if name == "probabilities" and (
-            width != self.widths.get("choices", width) or min(values) < 0 or abs(sum(values) - 1) > 1e-6
-        ):
+        choices = self.limits.classes or self.widths.get("choices")
+        if name == "probabilities" and (width != choices or min(values) < 0 or abs(sum(values) - 1) > 1e-6):
             raise self._fault(
                 place, row, f"its probabilities are {_short(values)}; expected one a choice, with sum 1"
             )

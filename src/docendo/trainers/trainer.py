@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from docendo.core.errors import DataError, NothingToLearn, SettingError, StageError
-from docendo.core.losses import ClassLoss, Head, Loss, Optimizer
+from docendo.core.losses import Loss, Optimizer
 from docendo.core.protocols import TrainedEpoch, TrainingStep
 from docendo.core.seeds import derived_seed
 from docendo.trainers.state import StateFolder, Sums
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from docendo.trainers.batch import Batch
     from docendo.trainers.objectives import Computed, Whole
-    from docendo.trainers.rows import Limits, Rows
+    from docendo.trainers.rows import Rows
 
 logger = logging.getLogger(__name__)
 
@@ -200,6 +200,7 @@ class _Training:
 
         from docendo.engines.checkpoints import class_names
         from docendo.engines.tokenizer import Tokenizer
+        from docendo.trainers.heads import classes_to_train
         from docendo.trainers.objectives import objective_of
         from docendo.trainers.rows import Limits, read_rows
 
@@ -207,11 +208,11 @@ class _Training:
         self.epochs, self.seed, self.folder, self.report = epochs, seed, folder, report
         self.objective = objective_of(loss)
         tokenizer = Tokenizer.load(start)
-        limits = _with_classes(Limits.of(start, tokenizer, optimizer.max_length), start, rows, loss)
+        limits = Limits.of(start, tokenizer, optimizer.max_length, classes_to_train(start, rows, loss))
         if limits.classes and optimizer.lora_rank:
             raise SettingError(
-                f"lora_rank is {optimizer.lora_rank}; expected 0 where a classification head is trained",
-                hint="train all weights, or the answer's words instead of a head",
+                f"lora_rank is {optimizer.lora_rank}; expected 0 where a head is trained",
+                hint="train all weights, or the answer's words instead of a classification head",
             )
         self.rows = read_rows(rows, loss.reads, tokenizer, limits)
         if not len(self.rows):
@@ -284,14 +285,10 @@ class _Training:
     def _build(self) -> None:
         import torch
 
-        from docendo.trainers.export import Probe, digest_of_weights, load_model
-        from docendo.trainers.heads import Pooled
+        from docendo.trainers.export import Probe, digest_of_weights
+        from docendo.trainers.heads import Pooled, model_to_train
 
-        begun = _head_to_begin(self.loss)
-        if begun == "none":
-            model: Any = load_model(self.start, torch.float32)
-        else:
-            model = _headed(self.start, self.rows.classes, begun)
+        model: Any = model_to_train(self.start, self.loss, self.rows.classes)
         if self.settings.lora_rank:
             from peft import LoraConfig, get_peft_model
 
@@ -600,42 +597,6 @@ class _Training:
             "",
         ]
         return "\n".join(lines)
-
-
-def _head_to_begin(loss: Loss) -> Head:
-    """Return how a head is to be begun on a causal start."""
-    return loss.head if isinstance(loss, ClassLoss) else "none"
-
-
-def _with_classes(limits: Limits, start: Path, rows: Path, loss: Loss) -> Limits:
-    """Say how many classes the head has: the start's, or the one that the loss begins on it.
-
-    Raises:
-        SettingError: The start has a head, and the loss knows nothing of classes, or is not over them alone.
-    """
-    import pyarrow.parquet as pq
-
-    from docendo.engines.checkpoints import classes_of
-
-    classes = classes_of(start)
-    if classes and (not isinstance(loss, ClassLoss) or not getattr(loss, "renormalised", True)):
-        raise SettingError(
-            f"{start} has a classification head, which loss {loss.name} cannot train",
-            hint="train it with xent, logconf or product over its classes, or start from a causal model",
-        )
-    if _head_to_begin(loss) != "none":
-        with pq.ParquetFile(rows) as file:
-            first = next(file.iter_batches(batch_size=1, columns=["choices"]), None)
-        choices = first.column(0).to_pylist() if first is not None else []
-        classes = len(choices[0] or ()) if choices else 2
-    return replace(limits, classes=classes)
-
-
-def _headed(start: Path, names: tuple[str, ...], begun: Head) -> Any:
-    """Return a causal start with a head for these classes, in single precision."""
-    from docendo.trainers.heads import FromWords, Zeros, headed
-
-    return headed(start, len(names), FromWords(names) if begun == "words" else Zeros(), names).float()
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -32,15 +32,16 @@ def rewards(
 def preference(
     rewards: Float[Tensor, "rows 2"], shape: Literal["logistic", "hinge"] = "logistic"
 ) -> Float[Tensor, " rows"]:
-    """Compute the loss of DPO and of SPIN: a decreasing function of how far the chosen text is ahead.
+    """Compute the loss of DPO, of SPIN and of reward models: it falls the further the chosen text is ahead.
 
-    With d the difference of the rewards::
+    With d the difference of the rewards, be they implicit (`rewards`) or a head's scores::
 
         logistic    -log sigmoid(d)        ln 2 where policy and reference are the same
         hinge       max(0, 1 - d)
 
     References:
-        Rafailov et al. (2023), arXiv:2305.18290, equation 7; Chen et al. (2024), arXiv:2401.01335, section 4.
+        Rafailov et al. (2023), arXiv:2305.18290, equation 7; Chen et al. (2024), arXiv:2401.01335, section 4;
+        Ouyang et al. (2022), arXiv:2203.02155, equation 1.
     """
     ahead = rewards[:, 0] - rewards[:, 1]
     return -functional.logsigmoid(ahead) if shape == "logistic" else (1.0 - ahead).clamp(min=0.0)
