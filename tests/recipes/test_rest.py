@@ -16,7 +16,7 @@ from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, Re
 from docendo.core.records import Model, Source
 from docendo.engines.checkpoints import open_checkpoint
 from docendo.evidence.experiment import experiment, plan
-from docendo.recipes.rest import RestConfig, rest
+from docendo.recipes.rest import RestConfig, longer, rest
 from docendo.runs.recipe import spec_of
 from docendo.runs.rewards import RewardSettings
 from docendo.runs.settings import RunSettings
@@ -213,10 +213,22 @@ def test_advantages_are_rewards_less_the_mean_of_their_problem(house: House) -> 
 def test_the_arms_and_the_reward_s_needs() -> None:
     spec = spec_of(rest)
     names = [arm.name for arm in spec.arms(replace(CONFIG, supervised_epochs=1))]
-    assert names == ["supervised", "unfiltered", "supervised, best of 3", "best of 3"]
+    assert names == ["supervised", "longer", "unfiltered", "supervised, best of 3", "best of 3"]
     assert [arm.name for arm in spec.arms(replace(CONFIG, reward=BY_VERIFIER))] == ["unfiltered"]
     assert spec.needs(replace(CONFIG, reward=BY_MODEL)) == ["reward"]
     assert spec.needs(CONFIG) == []
+
+
+def test_the_longer_arm_learns_the_same_solutions_for_more_epochs(house: House) -> None:
+    run = traced(house)
+    longer(run, replace(CONFIG, supervised_epochs=2, longer_epochs=5))
+    first, further = house.trainer.rows
+    assert first == further
+    assert [epochs for *_, epochs in house.trainer.asked] == [2, 5]
+    assert {(one["split"], one["by"]) for one in run.ledger.summary()["labels_read"]} == {
+        ("train", "labels"),
+        ("validation", "evaluate"),
+    }
 
 
 def test_an_experiment_with_all_arms(house: House) -> None:
@@ -225,7 +237,7 @@ def test_an_experiment_with_all_arms(house: House) -> None:
     assert planned.is_complete
     result = experiment(asked(house, recipe=rest, config=config, controls="basic"))
     finals = [one["arm"] for one in result["evaluations"] if one["round"] == "final"]
-    assert {"method", "supervised", "unfiltered", "best of 3", "unverified"} <= set(finals)
+    assert {"method", "supervised", "longer", "unfiltered", "best of 3", "unverified"} <= set(finals)
     assert len(result["notes"]) == len(set(result["notes"]))
     again = plan(asked(house, recipe=rest, config=config, controls="basic"))
     assert all(stage.is_there for stage in again.stages)

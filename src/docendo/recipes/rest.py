@@ -85,6 +85,9 @@ class RestConfig:
     """End a Grow's Improve steps where the validation reward has not risen."""
     validation_samples: int = 4
     """Samples a validation problem for that reward, at the Grow's temperature. Paper: not stated."""
+    longer_epochs: int = 4
+    """Further passes over D in the arm ``longer``; 0: no such arm. For an equal budget: as many as learn as
+    many rows as the Improve steps do."""
     best_of: int = 4
     """N of the Best-of-N arms; 0: none. Paper: up to 200."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-3))
@@ -92,7 +95,7 @@ class RestConfig:
 
     def __post_init__(self) -> None:
         checks = Checks(self).at_least(1, "grows", "samples_per_problem", "epochs", "validation_samples")
-        checks.at_least(0, "supervised_epochs", "best_of").above(0, "temperature")
+        checks.at_least(0, "supervised_epochs", "longer_epochs", "best_of").above(0, "temperature")
         told = ",".join(map(str, self.thresholds))
         pairs = zip(self.thresholds, self.thresholds[1:], strict=False)
         checks.that(
@@ -115,6 +118,8 @@ def _arms(config: RestConfig) -> Sequence[Arm]:
     arms = [Arm("unfiltered", unfiltered, is_rival=False)]
     if config.supervised_epochs:
         arms.insert(0, Arm("supervised", supervised))
+    if config.supervised_epochs and config.longer_epochs:
+        arms.insert(1, Arm("longer", longer))
     if config.best_of and config.reward.reward_by != "verifier":  # of test problems no verdict may be seen
         arms.append(Arm(f"supervised, best of {config.best_of}", _best_of(supervised), is_rival=False))
         arms.append(Arm(f"best of {config.best_of}", _best_of(_improved), is_rival=False))
@@ -186,6 +191,13 @@ def supervised(run: Run, config: RestConfig) -> Model:
         return run.base
     rows, epochs = _solved(run, run.problems("train")), config.supervised_epochs
     return run.train(run.base, rows, optimizer=config.optimizer, epochs=epochs, name="supervised")
+
+
+def longer(run: Run, config: RestConfig) -> Model:
+    """Return the supervised model after further passes over D alone, at the best of these on validation."""
+    start, rows, epochs = supervised(run, config), _solved(run, run.problems("train")), config.longer_epochs
+    trained = run.train(start, rows, optimizer=config.optimizer, epochs=epochs, name="longer")
+    return run.best([start, *trained.snapshots])
 
 
 def unfiltered(run: Run, config: RestConfig) -> Model:
