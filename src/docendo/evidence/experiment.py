@@ -105,7 +105,7 @@ def plan(asked: Experiment) -> Plan:
         planned.is_complete = False
         bound = getattr(asked.config, "request_bound", None)
         if bound is not None:
-            planned.bound = str(bound(run.settings))
+            planned.bound = str(bound(run))
     return planned
 
 
