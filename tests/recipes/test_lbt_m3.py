@@ -80,7 +80,7 @@ def largest(model: Model) -> int:
 
 def scores(run: Run) -> list[list[float]]:
     return [
-        [float(score) for score in run.facts[f"scores of the sets kept after round {round}"].split(", ")]
+        [float(score) for score in run.facts[f"scores of the sets kept after round {round}"].split(" / ")]
         for round in range(4)
     ]
 
@@ -183,11 +183,15 @@ def test_a_plan_states_a_bound_that_the_run_keeps(house: House, students: tuple[
     assert not planned.is_complete
     assert int(planned.bound) == bound
     assert sent == 0
-    experiment(trial)
+    result = experiment(trial)
     base = 2 * (SMALL.test_problems or 0)  # its greedy answers, and one drawn for the vote
     assert 0 < sent <= bound + base
     # Most of the bound are new sets, of which many are equal here.
     assert bound < 3 * sent
+    # Every round is measured, though all models are one with other exemplars, and rounds may return the same.
+    found = [one for one in result["evaluations"] if one["arm"] == "method" and one["split"] == "test"]
+    assert [one["round"] for one in found] == [1, 2, 3, "final"]
+    assert len({one["model"] for one in found}) == 1
 
 
 LINE = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=20).map(str.strip)

@@ -275,11 +275,16 @@ def _head(asked: Experiment, name: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _without_repeats(entries: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return the entries; a model measured again on a split stands once, in the round that made it."""
+    """Return the entries; answers measured again stand once, in the round that made them.
+
+    On the test split they stand in every round that returned them, so that rounds can be held against each
+    other over seeds. What tells answers apart are their stages: a model may get another Context and no name.
+    """
     out: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in entries:
-        is_final = entry.round == "final"
-        out.setdefault((entry.arm, entry.split, entry.model, is_final), entry.entry())
+        when = entry.round if entry.split == "test" else entry.round == "final"
+        stages = sorted(stage for names in entry.extra["stages"].values() for stage in names)
+        out.setdefault((entry.arm, entry.split, when, *stages), entry.entry())
     return list(out.values())
 
 

@@ -150,7 +150,7 @@ def _refined(run: Run, config: LbtM3Config, students: Sequence[Model]) -> Model:
 
 def _tell(run: Run, beam: Sequence[tuple[float, Exemplars]]) -> None:
     """Put the scores of the kept sets into the result."""
-    run.facts[f"scores of the sets kept after round {run.round}"] = ", ".join(
+    run.facts[f"scores of the sets kept after round {run.round}"] = " / ".join(
         f"{score:.3f}" for score, _ in beam
     )
 
