@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from docendo.core.errors import SettingError
 from docendo.core.records import Context, Label, Message, Model, Problem, Prompt, Sample, Shot
 from docendo.engines.scripted import ScriptedEngine
-from docendo.evidence.experiment import plan
+from docendo.evidence.experiment import experiment, plan
 from docendo.examples.exemplar_sets import Failure, of_solved, read_exemplars, with_failures, written
 from docendo.recipes.lbt_m3 import LbtM3Config, lbt_m3
 from docendo.runs.run import Run
@@ -80,7 +80,7 @@ def largest(model: Model) -> int:
 
 def scores(run: Run) -> list[list[float]]:
     return [
-        [float(score) for score in run.facts[f"scores of the sets kept after round {round}"].split(", ")]
+        [float(score) for score in run.facts[f"scores of the sets kept after round {round}"].split(" / ")]
         for round in range(4)
     ]
 
@@ -164,10 +164,34 @@ def test_a_teacher_that_writes_nonsense_is_told_so(house: House) -> None:
     assert "--writing solved" in told.value.hint
 
 
-def test_a_plan_states_its_bound(house: House) -> None:
-    planned = plan(asked(house, recipe=lbt_m3, config=CONFIG, controls="basic"))
+@pytest.mark.parametrize("students", [(), ("one",), ("one", "two", "three")])
+def test_a_plan_states_a_bound_that_the_run_keeps(house: House, students: tuple[str, ...]) -> None:
+    sent = 0
+
+    def answer(messages: tuple[Message, ...], seed: int) -> str:
+        nonlocal sent
+        sent += 1
+        return _solves_up_to_the_largest_shown(messages, seed)
+
+    run = running(house, answer, students)
+    bound = CONFIG.request_bound(run)
+    models = dict(run.models)
+    trial = replace(
+        asked(house, recipe=lbt_m3, config=CONFIG, controls="basic"), models=models, engine=run._engine
+    )
+    planned = plan(trial)
     assert not planned.is_complete
-    assert int(planned.bound) == CONFIG.request_bound(SMALL)
+    assert int(planned.bound) == bound
+    assert sent == 0
+    result = experiment(trial)
+    base = 2 * (SMALL.test_problems or 0)  # its greedy answers, and one drawn for the vote
+    assert 0 < sent <= bound + base
+    # Most of the bound are new sets, of which many are equal here.
+    assert bound < 3 * sent
+    # Every round is measured, though all models are one with other exemplars, and rounds may return the same.
+    found = [one for one in result["evaluations"] if one["arm"] == "method" and one["split"] == "test"]
+    assert [one["round"] for one in found] == [1, 2, 3, "final"]
+    assert len({one["model"] for one in found}) == 1
 
 
 LINE = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=20).map(str.strip)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from docendo.cli.main import main
-from docendo.report.exams import Mark, marks_in, picked_exams
+from docendo.report.exams import picked_exams
 from docendo.runs.workspace import Workspace
+from docendo.scorers.student_exam import Mark, marks_in
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from docendo.runs.plan import Plan
 from docendo.runs.run import Run
 from docendo.scorers.exams import LexicallyNearest, SameGroup
 from docendo.scorers.shuffled import Shuffled
-from docendo.scorers.student_exam import StudentExam, marks_of
+from docendo.scorers.student_exam import StudentExam, marks_in
 from docendo.selectors.choose import Choose
 from tests.lessons import Classroom, LessonsTask
 
@@ -34,6 +34,10 @@ MAJORITY, MAX, SUM, AVG = Rule("majority"), Rule("best"), Rule("weighted"), Rule
 
 def drawn(run: Run, n: int = 4, split: str = "test") -> Table[Sample]:
     return run.sample(run.base, run.problems(split), n, temperature=1.0)
+
+
+def marks(score: Score) -> list[tuple[int, int]]:
+    return [(mark.right, mark.asked) for mark in marks_in(score.reason)]
 
 
 def scores(run: Run, samples: Table[Sample], scorer: Scorer) -> list[Score]:
@@ -108,7 +112,7 @@ def test_the_exam_matrix_of_one_student(exam_matrix: Any) -> None:
     assert chosen == {"majority": "A", "max": "B", "sum": "A", "avg": "B"}
     sums = {letter: sum(FIRST[i] for i in range(5) if LESSONS[i] == letter) / 9 for letter in "ABC"}
     assert [round(sums[letter], 4) for letter in "ABC"] == [1.6667, 0.8889, 0.1111]
-    assert [marks_of(score) for score in found] == [[(right, 9)] for right in FIRST]
+    assert [marks(score) for score in found] == [[(right, 9)] for right in FIRST]
 
 
 def test_a_second_student_is_pooled_with_the_first_and_kept_apart(exam_matrix: Any) -> None:
@@ -116,7 +120,7 @@ def test_a_second_student_is_pooled_with_the_first_and_kept_apart(exam_matrix: A
     assert [round(value or 0, 4) for value in values(found)] == [0.5, 0.5556, 0.7778, 0.2222, 0.0556]
     assert (chosen["max"], chosen["sum"]) == ("A", "A")
     assert sum(score.value for score, letter in zip(found, LESSONS, strict=True) if letter == "A") == 1.5
-    assert [marks_of(score) for score in found] == [
+    assert [marks(score) for score in found] == [
         [(one, 9), (two, 9)] for one, two in zip(FIRST, SECOND, strict=True)
     ]
 
@@ -238,7 +242,7 @@ def test_equal_lessons_are_asked_once_and_greedy_students_answer_once(room: Clas
     found = scores(run, samples, greedy)
     assert len(room.engine.asked) - before == distinct * 3
     assert all(len(request.seeds) == 1 for request in room.engine.asked[before:])
-    assert {len(own) for own in map(marks_of, found)} == {1}
+    assert {len(own) for own in map(marks, found)} == {1}
     by_text: dict[tuple[str, str], set[float | None]] = {}
     for sample, score in zip(samples, found, strict=True):
         by_text.setdefault((sample.problem.id, sample.text), set()).add(score.value)

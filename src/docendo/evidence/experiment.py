@@ -18,6 +18,7 @@ from docendo.core.parts import identity_of
 from docendo.core.protocols import Engine, Task, Trainer
 from docendo.core.records import Model
 from docendo.evidence.arms import Controls, gold, unverified
+from docendo.evidence.choosing import Candidates, Chosen, choosing_entry, chosen
 from docendo.evidence.measures import Measured, as_pair, majority_of, measured, silence_in_words
 from docendo.evidence.recovered import recoveries
 from docendo.evidence.verdict import verdict
@@ -60,6 +61,16 @@ class Experiment:
             raise SettingError("there is no seed; expected at least one")
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What of one seed's run goes into the result over several."""
+
+    finals: dict[str, Measured]
+    """By arm: what counts in the end."""
+    chosen: Chosen | None
+    """Of recipes that choose among scored samples: what could have been chosen."""
+
+
 def experiment(asked: Experiment) -> dict[str, Any]:
     """Execute a recipe with its arms for every seed, write the results and return the one of ``name``.
 
@@ -70,15 +81,15 @@ def experiment(asked: Experiment) -> dict[str, Any]:
         result, _ = _one_seed(asked, asked.name, asked.seeds[0])
         return result
     results: list[dict[str, Any]] = []
-    arms: list[dict[str, Measured]] = []
+    ends: list[Ends] = []
     for seed in asked.seeds:
         asked.workspace.watcher.says(f"seed {seed}")
-        result, finals = _one_seed(asked, f"{asked.name}-seed{seed}", seed)
+        result, found = _one_seed(asked, f"{asked.name}-seed{seed}", seed)
         results.append(result)
-        arms.append(finals)
+        ends.append(found)
     with storage_faults(f"run {asked.name}"), asked.workspace.running(asked.name) as folder:
         write_durably(folder / "run.yaml", _described(asked, asked.seeds))
-        whole = _over_seeds(asked, results, arms)
+        whole = _over_seeds(asked, results, ends)
         _write_result(folder, whole)
     return whole
 
@@ -94,7 +105,7 @@ def plan(asked: Experiment) -> Plan:
         planned.is_complete = False
         bound = getattr(asked.config, "request_bound", None)
         if bound is not None:
-            planned.bound = str(bound(run.settings))
+            planned.bound = str(bound(run))
     return planned
 
 
@@ -111,12 +122,13 @@ def _run(asked: Experiment, name: str, seed: int, planned: Plan | None = None) -
     )
 
 
-def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], dict[str, Measured]]:
+def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], Ends]:
     with storage_faults(f"run {name}"), asked.workspace.running(name) as folder:
         write_durably(folder / "run.yaml", _described(asked, [seed]))
         (folder / "stages.jsonl").write_bytes(b"")
         run = _run(asked, name, seed)
-        runs, chosen = _arms(asked, run)
+        runs, returned, candidates = _arms(asked, run)
+        every = runs if candidates is None else [*runs, candidates.run]
         same = asked.task.verifier.same
         entries: list[Measured] = []
         finals: dict[str, Measured] = {}
@@ -142,24 +154,26 @@ def _one_seed(asked: Experiment, name: str, seed: int) -> tuple[dict[str, Any], 
             vote = majority_of(runs[0].evaluations[-1], seed=seed, same=same, k=_vote_size(asked))
             finals["majority"] = vote
             entries.append(vote)
+        ids = [problem.id for problem in run.problems("test")]
+        ends = Ends(finals, None if candidates is None else chosen(candidates, same, ids))
         result = {
             **_head(asked, name, [seed]),
             "evaluations": _without_repeats(entries),
-            **_judged(asked, [finals], chose_on_test=run.chose_on_test),
+            **_judged(asked, [ends], chose_on_test=run.chose_on_test),
             "transitions": _transitions(finals),
-            "chosen": _chosen(asked.workspace, chosen),
-            "information": _information(runs, chosen),
+            "chosen": _chosen(asked.workspace, returned),
+            "information": _information(every, returned),
             "contamination": run.contamination,
             "notes": [
                 *dict.fromkeys(note for arm_run in runs for note in arm_run.notes),
                 *filter(None, map(silence_in_words, finals.values())),
             ],
             "facts": _facts(runs),
-            "stages": [record for arm_run in runs for record in arm_run.records],
-            "cost": _cost(asked.workspace, runs),
+            "stages": [record for arm_run in every for record in arm_run.records],
+            "cost": _cost(asked.workspace, every),
         }
         _write_result(folder, result)
-        return result, finals
+        return result, ends
 
 
 def _positives(asked: Experiment, split: str) -> dict[str, bool] | None:
@@ -193,22 +207,26 @@ def _facts(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     return {arm: facts for arm, facts in {"method": own, **told}.items() if facts}
 
 
-def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
-    """Execute all arms, each ending with the evaluation that counts; the base first."""
+def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any, Candidates | None]:
+    """Execute all arms, each ending with the evaluation that counts; the base first.
+
+    Returns:
+        The arms; what the method returned; and what it chose among, where it does.
+    """
     spec = spec_of(asked.recipe)
     for role in spec.needs(asked.config):
         run.model(role)  # a missing one is told before work starts
     draws = max(asked.settings.evaluation_samples, _vote_size(asked) if asked.controls != "none" else 0)
     base = run.arm_run("base")
     base.evaluate(run.base, n=draws)
-    chosen = asked.recipe(run, asked.config)
-    run.evaluate(chosen)
+    returned = asked.recipe(run, asked.config)
+    run.evaluate(returned)
     runs = [base, run]
     if asked.controls != "none":
         if spec.has_unverified:
             try:
-                control, returned = unverified(run, asked.recipe, asked.config)
-                control.evaluate(returned)
+                control, random = unverified(run, asked.recipe, asked.config)
+                control.evaluate(random)
                 runs.append(control)
             except NothingToLearn as nothing:  # random pairs may be none at all
                 run.note(f"no unverified arm: {nothing.message}")
@@ -227,7 +245,11 @@ def _arms(asked: Experiment, run: Run) -> tuple[list[Run], Model | Any]:
             runs.append(golden)
         except NothingToLearn:
             run.note("no gold arm: the task has no worked solutions")
-    return runs, chosen
+    choosing = spec.choosing(asked.config)
+    if choosing is None:
+        return runs, returned, None
+    beside = run.arm_run("candidates")
+    return runs, returned, Candidates.judged(choosing, beside, with_further=asked.controls != "none")
 
 
 def _vote_size(asked: Experiment) -> int:
@@ -253,18 +275,22 @@ def _head(asked: Experiment, name: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _without_repeats(entries: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return the entries; a model measured again on a split stands once, in the round that made it."""
+    """Return the entries; answers measured again stand once, in the round that made them.
+
+    On the test split they stand in every round that returned them, so that rounds can be held against each
+    other over seeds. What tells answers apart are their stages: a model may get another Context and no name.
+    """
     out: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in entries:
-        is_final = entry.round == "final"
-        out.setdefault((entry.arm, entry.split, entry.model, is_final), entry.entry())
+        when = entry.round if entry.split == "test" else entry.round == "final"
+        stages = sorted(stage for names in entry.extra["stages"].values() for stage in names)
+        out.setdefault((entry.arm, entry.split, when, *stages), entry.entry())
     return list(out.values())
 
 
-def _judged(
-    asked: Experiment, finals_S: Sequence[Mapping[str, Measured]], *, chose_on_test: bool
-) -> dict[str, Any]:
+def _judged(asked: Experiment, ends_S: Sequence[Ends], *, chose_on_test: bool) -> dict[str, Any]:
     """Compare the arms, aggregated over seeds, and judge the method against its rivals."""
+    finals_S = [ends.finals for ends in ends_S]
     comparisons: list[dict[str, Any]] = []
     intervals: list[Any] = []
     rivals = _rivals(asked)
@@ -302,6 +328,7 @@ def _judged(
     return {
         "comparisons": comparisons,
         **_recovered(asked, finals_S),
+        **_choosing([ends.chosen for ends in ends_S]),
         "verdict": verdict([] if chose_on_test else intervals),
         "chose_on_test": chose_on_test,
     }
@@ -311,6 +338,12 @@ def _recovered(asked: Experiment, finals_S: Sequence[Mapping[str, Measured]]) ->
     """Return what is recovered of the recipe's gap; nothing where it has none."""
     gap = spec_of(asked.recipe).gap
     return {} if gap is None else {"recovered": recoveries(gap, finals_S, asked.task.verifier.same)}
+
+
+def _choosing(chosen_S: Sequence[Chosen | None]) -> dict[str, Any]:
+    """Return what could have been chosen; nothing where the recipe does not choose among scored samples."""
+    known_S = [one for one in chosen_S if one is not None]
+    return {"choosing": choosing_entry(known_S)} if known_S else {}
 
 
 def _rivals(asked: Experiment) -> frozenset[str]:
@@ -391,13 +424,13 @@ def _cost(workspace: Workspace, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _over_seeds(
-    asked: Experiment, results: Sequence[Mapping[str, Any]], finals_S: Sequence[Mapping[str, Measured]]
+    asked: Experiment, results: Sequence[Mapping[str, Any]], ends_S: Sequence[Ends]
 ) -> dict[str, Any]:
     return {
         **_head(asked, asked.name, asked.seeds),
         "runs": [result["name"] for result in results],
         "evaluations": [entry for result in results for entry in result["evaluations"]],
-        **_judged(asked, finals_S, chose_on_test=any(result["chose_on_test"] for result in results)),
+        **_judged(asked, ends_S, chose_on_test=any(result["chose_on_test"] for result in results)),
         "transitions": [
             {"seed": result["seeds"][0], **entry} for result in results for entry in result["transitions"]
         ],

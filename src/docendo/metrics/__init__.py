@@ -6,6 +6,7 @@
 `coverage`              share of problems with at least one correct sample
 `majority`              the vote of the first k samples, and whether it is right
 `choosing`              one answer of many samples: the rules, over clusters and scores; their oracle
+`fewer`                 what rules choose among fewer of the samples, and what that costs
 `best_of_k`             chance that the best-scored of k samples is right
 `ordering`              share of pairs of a right and a wrong sample that a score orders rightly
 `transitions`           right and wrong before, right and wrong after

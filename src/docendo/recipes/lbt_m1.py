@@ -24,7 +24,7 @@ Departures, each a setting or stated:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Literal
@@ -33,17 +33,22 @@ from docendo.core.checks import Checks
 from docendo.core.records import Model, Problem, Prompt, Sample
 from docendo.core.table import Table
 from docendo.examples.demonstrations import has_solution
+from docendo.metrics.choosing import Rule
 from docendo.metrics.exams import exam_facts
-from docendo.runs.recipe import Arm, Spec, recipe
+from docendo.runs.recipe import Arm, Choosing, Spec, recipe
 from docendo.runs.run import Run
 from docendo.scorers.exam_settings import ExamSettings
 from docendo.scorers.exams import shown
 from docendo.scorers.shuffled import Shuffled
-from docendo.scorers.student_exam import StudentExam
+from docendo.scorers.student_exam import StudentExam, marks_in
 from docendo.selectors.choose import Choose
 
 RuleName = Literal["sum", "max", "avg"]
-RULES: tuple[RuleName, ...] = ("sum", "max", "avg")
+RULES: Mapping[RuleName, Rule] = {
+    "sum": Rule("weighted"),
+    "max": Rule("best"),
+    "avg": Rule("weighted", mean=True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,28 @@ def _arms(config: LbtM1Config) -> Sequence[Arm]:
     ]
 
 
-@recipe(Spec(task="verb-lessons", roles=("student",), arms=_arms, rivals=("base", "majority")))
+def _choosing(config: LbtM1Config) -> Choosing:
+    return Choosing(
+        scored=lambda run: run.score(_pairs(run, config), _exam(run, config)),
+        score="exam",
+        rules={**RULES, "self-consistency": Rule("majority")},
+        own=config.rule,
+        vote="self-consistency",
+        further=lambda run: _further_pairs(run, config),
+        needs=lambda run: _exam(run, config).needs(_pairs(run, config), run),
+        judges=lambda score: {mark.student: mark.share for mark in marks_in(score.reason)},
+    )
+
+
+@recipe(
+    Spec(
+        task="verb-lessons",
+        roles=("student",),
+        arms=_arms,
+        rivals=("base", "majority"),
+        choosing=_choosing,
+    )
+)
 def lbt_m1(run: Run, config: LbtM1Config) -> Table[Sample]:
     """Return for each test problem the answer whose lessons taught best."""
     exam = _exam(run, config)
@@ -178,9 +204,12 @@ def _pairs(run: Run, config: LbtM1Config) -> Table[Sample]:
 
 
 def _more_pairs(run: Run, config: LbtM1Config) -> Table[Sample]:
+    return _pairs(run, config) + _further_pairs(run, config)
+
+
+def _further_pairs(run: Run, config: LbtM1Config) -> Table[Sample]:
     n = config.samples_per_problem
-    more = n * _exam(run, config).answers_each
-    return _pairs(run, config) + _drawn(run, config, more, n, "further-pairs")
+    return _drawn(run, config, n * _exam(run, config).answers_each, n, "further-pairs")
 
 
 def _drawn(run: Run, config: LbtM1Config, n: int, first: int, name: str) -> Table[Sample]:
@@ -223,5 +252,5 @@ def _tell(run: Run, config: LbtM1Config, scored: Table[Sample], answers: Sequenc
 
 
 def _chosen_by(run: Run, rule: RuleName) -> Choose:
-    by = "best" if rule == "max" else "weighted"
-    return Choose(by, run.task.verifier, score="exam", mean=rule == "avg")
+    found = RULES[rule]
+    return Choose(found.by, run.task.verifier, score="exam", mean=found.mean)

@@ -47,7 +47,6 @@ from docendo.examples.exemplar_sets import (
 from docendo.metrics.f1 import f1_of
 from docendo.runs.recipe import Arm, Spec, recipe
 from docendo.runs.run import Run
-from docendo.runs.settings import RunSettings
 
 Solved = tuple[Problem, Label]
 
@@ -93,15 +92,20 @@ class LbtM3Config:
             "start is written and writing is solved; expected start drawn, for nobody writes",
         ).done()
 
-    def request_bound(self, settings: RunSettings) -> int:
+    def request_bound(self, run: Run) -> int:
         """Return the most requests that a run sends; what it sends depends on what students get wrong."""
+        several = len(_students(run))
+        test = run.settings.test_problems or len(run.problems("test"))
+        alone = self._bound_with(1, run, test) if several > 1 else 0  # the arm of the first student
+        return self._bound_with(several, run, test) + alone + test  # and the first set's answers
+
+    def _bound_with(self, students: int, run: Run, test: int) -> int:
         sets = self.beam * (1 + self.children)
         written = self.beam + 2 * self.rounds * self.beam * self.children
-        each_round = self.beam * self.exams + sets * self.scoring_problems
-        validation = settings.validation_problems or 0
-        return (
-            written + self.rounds * each_round + sets * self.scoring_problems + (self.rounds + 1) * validation
-        )
+        each_round = self.beam * self.exams * students + sets * self.scoring_problems + test
+        validation = run.settings.validation_problems or len(run.problems("validation"))
+        first = self.beam * self.scoring_problems
+        return written + first + self.rounds * each_round + (self.rounds + 1) * validation
 
 
 def _initial(run: Run, config: LbtM3Config) -> Model:
@@ -148,7 +152,7 @@ def _refined(run: Run, config: LbtM3Config, students: Sequence[Model]) -> Model:
 
 def _tell(run: Run, beam: Sequence[tuple[float, Exemplars]]) -> None:
     """Put the scores of the kept sets into the result."""
-    run.facts[f"scores of the sets kept after round {run.round}"] = ", ".join(
+    run.facts[f"scores of the sets kept after round {run.round}"] = " / ".join(
         f"{score:.3f}" for score, _ in beam
     )
 

@@ -9,7 +9,6 @@ The score of a lesson tells each student's marks in its reason (``lab/base 3/3, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +16,7 @@ from typing import Any
 from docendo.report.samples import Shown, drawn_ids, rows_where, samples_of, there
 from docendo.runs.stored import column_values
 from docendo.runs.workspace import Sealed, Workspace
-
-_MARKS = re.compile(r"([^,\s][^,]*?) (\d+)/(\d+)(?:,|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What one student made of the exams after one lesson."""
-
-    student: str
-    right: int
-    asked: int
+from docendo.scorers.student_exam import Mark, marks_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +90,6 @@ def picked_exams(
         )
         for problem_id in drawn
     ]
-
-
-def marks_in(reason: str) -> tuple[Mark, ...]:
-    """Read the marks off a score's reason.
-
-    Example:
-        >>> marks_in("lab/base 3/3, lab/student 1/3, similarity 0.81")
-        (Mark(student='lab/base', right=3, asked=3), Mark(student='lab/student', right=1, asked=3))
-    """
-    return tuple(Mark(name, int(right), int(asked)) for name, right, asked in _MARKS.findall(reason))
 
 
 def _candidate(sample: Shown, answer: str, score: float | None, reason: str, is_chosen: bool) -> Candidate:

@@ -15,6 +15,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from docendo.report.choosing import (
+    ALONE,
+    band_in_words,
+    completions,
+    curve,
+    gain_in_words,
+    greedy,
+    judges_in_words,
+    matrix,
+    share_in_words,
+)
+from docendo.report.choosing import rules as choosing_rules
 from docendo.report.escaping import visible
 from docendo.report.figures import (
     bare_p_value,
@@ -149,7 +161,7 @@ def _path(workspace: Workspace, place: str) -> str:
 def result_view(result: Result, *, places: Mapping[str, str] | None = None) -> RenderableType:
     """Return a result as something that rich prints."""
     parts: list[RenderableType] = [_head(result), _verdict(result), *_arms(result), *_rounds(result)]
-    parts += [*_comparisons(result), *_recovered(result), *_transitions(result)]
+    parts += [*_comparisons(result), *_recovered(result), *_choosing(result), *_transitions(result)]
     parts += [*_information(result), *_contamination(result)]
     parts += [*_facts(result), *_costs(result), *_notes(result)]
     if places:
@@ -179,7 +191,7 @@ def side_by_side(results: Sequence[Result]) -> RenderableType:
     verdicts = (Text(one["verdict"], style=STYLES.get(one["verdict"], "bold")) for one in results)
     table.add_row("verdict", *verdicts)
     table.add_row("test problems", *(count(found["base"][0]["n"]) for found in by_arm))
-    return Group(*_section("Runs side by side", table), *_pairs(results))
+    return Group(*_section("Runs side by side", table), *_pairs(results), *_matrix(results))
 
 
 def _pairs(results: Sequence[Result]) -> list[RenderableType]:
@@ -192,6 +204,25 @@ def _pairs(results: Sequence[Result]) -> list[RenderableType]:
     for weak, entries in rows:
         table.add_row(visible(weak), *("" if one is None else pgr_in_words(one) for one in entries))
     return _section("Gap recovered, with 95 % intervals", table, *medians_in_words(results))
+
+
+def _matrix(results: Sequence[Result]) -> list[RenderableType]:
+    """Return what choosing by exams gave as a table of teachers by students; nothing where no run does."""
+    students, rows = matrix(results)
+    if not rows:
+        return []
+    table = _table("teacher, below: students", *map(visible, students))
+    for teacher, row in rows.items():
+        cells = [row.get(name) for name in students]
+        table.add_row(visible(teacher), *("" if one is None else _cell(*one) for one in cells))
+    note = f"{ALONE}: from the scores of this one alone, in a run with several"
+    is_needed = any(alone for row in rows.values() for _, alone in row.values())
+    title = "Accuracy, and points over the vote of the same samples with 95 % intervals"
+    return _section(title, table, note if is_needed else "")
+
+
+def _cell(one: Mapping[str, Any], alone: bool) -> str:
+    return f"{percent(one['accuracy'])}{ALONE if alone else ''}\n{gain_in_words(one)}"
 
 
 def _lowest(comparison: Mapping[str, Any]) -> tuple[float, str]:
@@ -313,6 +344,36 @@ def _recovered(result: Result) -> list[RenderableType]:
     notes = [f"{one['arm']} agrees with its supervisor: {agreement_in_words(one)}" for one in found]
     notes += sorted({f"refused: {one['reason']}" for one in found if one["reason"]})
     return _section("How much of the gap between supervisor and ceiling is recovered", table, *notes)
+
+
+def _choosing(result: Result) -> list[RenderableType]:
+    every = choosing_rules(result)
+    if not every:
+        return []
+    told = result["choosing"]
+    by_n = _table("n", "completions", every[0], "95 % interval", *every[1:], left=0)
+    for n, by_rule in curve(result).items():
+        shown = [percent(by_rule[rule]["accuracy"]) if rule in by_rule else "-" for rule in every]
+        around = percent_interval(by_rule[every[0]]["interval"]) if every[0] in by_rule else "-"
+        by_n.add_row(count(n), completions(result, by_rule), shown[0], around, *shown[1:])
+    notes = [
+        f"mean over sets of n samples; completions of a problem by {every[0]}, of {told['vote']} they are n",
+        f"one greedy answer: {percent(greedy(result))}",
+    ]
+    varied = _table("variance of scores", "problems", every[0], every[-1])
+    for band in told["variances"]:
+        own = share_in_words(band["accuracy"], band["interval"])
+        vote = share_in_words(band["accuracy_of_vote"], band["interval_of_vote"])
+        varied.add_row(band_in_words(band), count(band["problems"]), own, vote)
+    parts = _section("Choosing among fewer samples", by_n, *notes)
+    parts += _section("Choosing, by how much the scores of a problem differ", varied)
+    if len(told["judges"]) > 1:
+        alone = _table("by the scores of", every[0], f"points over {told['vote']}")
+        for one in told["judges"]:
+            own = share_in_words(one["accuracy"], one["interval"])
+            alone.add_row(visible(judges_in_words(one)), own, gain_in_words(one))
+        parts += _section("Choosing by several judges, and by each alone", alone)
+    return parts
 
 
 def _transitions(result: Result) -> list[RenderableType]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from docendo.core.records import Model, Sample
+from docendo.core.records import Model, Sample, Score
 from docendo.core.table import Table
+from docendo.metrics.choosing import Rule
 from docendo.runs.run import Run
 
 Recipe = Callable[[Run, Any], Model | Table[Sample]]
@@ -40,8 +41,39 @@ class Gap:
     ceiling: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choosing:
+    """How a recipe chooses one of several scored samples of each test problem.
+
+    From it the result says what every rule would have chosen among fewer of them and at what cost, how much
+    the scores of a problem differ, and what each of several judges alone would have chosen; no new sample is
+    drawn for it. What is called here asks for the stages of the method and its arms once more.
+    """
+
+    scored: Callable[[Run], Table[Sample]]
+    """The samples with their scores, as the method sees them."""
+    score: str
+    """Name of the score, which lies in ``[0, 1]``."""
+    rules: Mapping[str, Rule]
+    """By the names of the arms that choose so."""
+    own: str
+    """The method's rule."""
+    vote: str
+    """The rule that knows no scores, which the others are held against."""
+    further: Callable[[Run], Table[Sample]]
+    """Further samples of the same problems, which an arm has drawn: the vote among more, at their cost."""
+    needs: Callable[[Run], Mapping[str, Collection[str]]]
+    """For each scored sample's id the ids of the completions that its score rests on."""
+    judges: Callable[[Score], Mapping[str, float | None]]
+    """What each judge alone says, read off a score."""
+
+
 def _none(config: Any) -> Sequence[Any]:
     return ()
+
+
+def _never(config: Any) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +94,8 @@ class Spec:
     """Whether it keeps rows by information of its own, so that the same on random rows is a control."""
     gap: Gap | None = None
     """Where what counts is how much of a gap is recovered."""
+    choosing: Callable[[Any], Choosing | None] = _never
+    """Where it chooses among scored samples: how, under a config."""
     is_label_free: bool = False
     """Whether no gold answer of any split can change what it produces; a test permutes them all."""
 

@@ -30,6 +30,7 @@ Sheet = tuple[str, tuple[Message, ...]]
 """What one exam is known by: the exam problem and what is sent. Equal ones are asked once."""
 Marks = tuple[int, int]
 """Right answers, answers."""
+_MARKS = re.compile(r"([^,\s][^,]*?) (\d+)/(\d+)(?:,|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class StudentExam:
     Answers that failed to come count neither way.
 
     Of a sample's score the reason tells each student's marks, ``lab/base 3/3, lab/student 1/3``, and the
-    least similarity of its exams where it was measured; `marks_of` reads them.
+    least similarity of its exams where it was measured; `marks_in` reads them.
     """
 
     version: ClassVar[int] = 1
@@ -79,6 +80,23 @@ class StudentExam:
         """Return the verified answers of each student: one stage each, for all samples of all problems."""
         exams = self._exams(samples, run)
         return tuple(self._sat(seat, samples, exams, run) for seat in self._seats(run))
+
+    def needs(self, samples: Table[Sample], run: Verbs) -> Mapping[str, tuple[str, ...]]:
+        """Return for each sample's id the ids of the students' answers that its score rests on.
+
+        Samples that say the same share them, for each exam is asked once.
+        """
+        seats, exams = self._seats(run), self._exams(samples, run)
+        given = [_given(self._sat(seat, samples, exams, run)) for seat in seats]
+        return {
+            sample.id: tuple(
+                answer
+                for seat, known in zip(seats, given, strict=True)
+                for exam in self._taken(sample, exams[sample.problem.id])
+                for answer in known.get(_sheet(seat.prompt(sample, exam)), ())
+            )
+            for sample in samples
+        }
 
     def scores(self, samples: Table[Sample], run: Verbs) -> Iterator[Score]:
         """Return one Score a row, in order.
@@ -167,14 +185,28 @@ class StudentExam:
         )
 
 
-def marks_of(score: Score) -> list[Marks]:
-    """Return each student's right answers and answers, in the students' order; empty without a score.
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What one student made of the exams after one lesson."""
+
+    student: str
+    right: int
+    asked: int
+
+    @property
+    def share(self) -> float | None:
+        """What the score would be with this student alone; None where no answer of it came."""
+        return self.right / self.asked if self.asked else None
+
+
+def marks_in(reason: str) -> tuple[Mark, ...]:
+    """Read the marks off a score's reason, in the students' order; empty without a score.
 
     Example:
-        >>> marks_of(Score(0.5, "lab/base 2/3, lab/student 1/3"))
-        [(2, 3), (1, 3)]
+        >>> marks_in("lab/base 3/3, lab/student 1/3, similarity 0.81")
+        (Mark(student='lab/base', right=3, asked=3), Mark(student='lab/student', right=1, asked=3))
     """
-    return [(int(right), int(asked)) for right, asked in re.findall(r" (\d+)/(\d+)(?:,|$)", score.reason)]
+    return tuple(Mark(name, int(right), int(asked)) for name, right, asked in _MARKS.findall(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +235,14 @@ def _name(student: Model) -> str:
 
 def _sheet(prompt: Prompt) -> Sheet:
     return prompt.problem.id, prompt.messages
+
+
+def _given(answers: Table[Sample]) -> Mapping[Sheet, list[str]]:
+    """Return the ids of the answers to each exam, those that failed to come too."""
+    found: dict[Sheet, list[str]] = {}
+    for sample in answers:
+        found.setdefault(_sheet(sample.prompt), []).append(sample.id)
+    return found
 
 
 def _marks(answers: Table[Sample]) -> Mapping[Sheet, Marks]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from docendo.report.escaping import escaped
+from docendo.report.html.choosing import choosing_section
 from docendo.report.html.exams import exams_section
 from docendo.report.html.learned import learned_section
 from docendo.report.html.numbers import (
@@ -57,6 +58,7 @@ def report_html(workspace: Workspace, result: Result) -> str:
         ("recovered", "Gap recovered", recovered_section(result)),
         ("rounds", "Rounds", rounds_section(result)),
         ("curves", "More than one sample", curves_section(result)),
+        ("choosing", "Choosing among samples", choosing_section(result)),
         ("transitions", "What became of each problem", transitions_section(result)),
         ("learned", "What each round learned", learned_section(workspace, result)),
         ("facts", "Numbers of the recipe", facts_section(result)),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from docendo.report.escaping import cut, escaped
-from docendo.report.exams import Candidate, Examined, Mark, picked_exams
+from docendo.report.exams import Candidate, Examined, picked_exams
 from docendo.report.html.parts import folded, note, table
 from docendo.report.results import Result, finals
 from docendo.runs.workspace import Workspace
+from docendo.scorers.student_exam import Mark
 
 
 def exams_section(workspace: Workspace, result: Result) -> str:
