@@ -90,7 +90,7 @@ class _Work:
         self._models: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     def reply(self, serial: int, job: Job, is_cancelled: Callable[[], bool]) -> Reply:
-        from docendo.engines.decode import CancelledError
+        from docendo.engines.rows import CancelledError
 
         if is_cancelled():
             return Dropped(serial)
