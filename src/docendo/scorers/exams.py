@@ -133,16 +133,18 @@ class NearestByEmbedding:
         return _lazily(self._rows, near, among)
 
     def _rows(self, taught: Table[Embedded], pool: Table[Embedded]) -> Iterator[Exams]:
-        there, among = _directions(pool)
-        problems, near = _directions(taught, width=among.shape[1])
+        found = [(problem, np.asarray(own.vector, dtype=np.float32)) for problem, own in pool if own.vector]
+        there = [problem for problem, _ in found]
+        among = _directions([vector for _, vector in found])
+        given = [(problem, np.asarray(own.vector, dtype=np.float32)) for problem, own in taught]
         asked = [_asked(one) for one in there]
         times = Counter(asked)
         size = max(1, _BLOCK_NUMBERS // max(1, len(there)))
-        for first in range(0, len(problems), size):
-            # Rounded, so that equally near ones are equal: the last bits depend on the place in a product.
-            cosines = np.round((near[first : first + size] @ among.T).astype(np.float64), 6)
-            for problem, row in zip(problems[first : first + size], cosines, strict=True):
-                own = _asked(problem)
+        for first in range(0, len(given), size):
+            block = given[first : first + size]
+            cosines = iter(_cosines([vector for _, vector in block if len(vector)], among))
+            for problem, vector in block:
+                row, own = next(cosines) if len(vector) else np.empty(0), _asked(problem)
                 others = (
                     Exam(there[place], float(row[place]))
                     for place in _largest(row, self.count + times[own] + 1)
@@ -238,30 +240,41 @@ def _lazily(
     return Derived([taught, pool], lambda: rows(taught, pool), bound=taught.bound, exact=True)
 
 
-def _directions(rows: Iterable[Embedded], *, width: int = 0) -> tuple[list[Problem], Numbers]:
-    """Return the problems, and their vectors made to length 1, one a row; what has no direction stays 0.
+def _cosines(vectors: Sequence[Numbers], among: Numbers) -> Numbers:
+    """Return the cosine of each vector to each row of ``among``, whose rows have length 1 or 0.
 
-    Problems of the pool (``width`` 0) without a vector are left out. One that is taught has zeros then, and
-    is near to nothing.
+    Rounded to 6 places, so that equally near ones are equal: the last bits depend on the place in a product.
 
     Raises:
-        DataError: The vectors differ in width among themselves, or from ``width``.
+        DataError: The widths differ.
     """
-    problems: list[Problem] = []
-    vectors: list[Numbers] = []
-    for problem, found in rows:
-        if found.vector or width:
-            problems.append(problem)
-            vectors.append(np.asarray(found.vector or (0.0,) * width, dtype=np.float32))
-    widths = {len(vector) for vector in vectors} | ({width} if width else set[int]())
+    near = _directions(vectors)
+    if not len(near) or not len(among):
+        return np.zeros((len(near), len(among)))
+    _check_widths({near.shape[1], among.shape[1]})
+    return np.round((near @ among.T).astype(np.float64), 6)
+
+
+def _directions(vectors: Sequence[Numbers]) -> Numbers:
+    """Return vectors made to length 1, one a row; one without a direction stays 0 and is near to nothing.
+
+    Raises:
+        DataError: They differ in width.
+    """
+    if not vectors:
+        return np.zeros((0, 0), dtype=np.float32)
+    _check_widths({len(vector) for vector in vectors})
+    found = np.stack(vectors)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+
+
+def _check_widths(widths: set[int]) -> None:
     if len(widths) > 1:
         raise DataError(
             f"embeddings of {' and '.join(map(str, sorted(widths)))} numbers; expected all of one model",
             hint="a server that changes its model behind one name does that",
         )
-    found = np.stack(vectors) if vectors else np.zeros((0, width), dtype=np.float32)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return problems, np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
 
 
 def _largest(values: Numbers, count: int) -> Iterator[int]:
