@@ -18,7 +18,7 @@ References:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, ClassVar, Protocol
@@ -264,9 +264,9 @@ def _directions(vectors: Sequence[Numbers]) -> Numbers:
     if not vectors:
         return np.zeros((0, 0), dtype=np.float32)
     _check_widths({len(vector) for vector in vectors})
-    found = np.stack(vectors)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+    found: Numbers = np.stack(vectors)
+    lengths: Numbers = np.linalg.norm(found, axis=1, keepdims=True)
+    return found / np.where(lengths > 0, lengths, 1)
 
 
 def _check_widths(widths: set[int]) -> None:
