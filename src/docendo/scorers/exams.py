@@ -252,7 +252,8 @@ def _cosines(vectors: Sequence[Numbers], among: Numbers) -> Numbers:
     if not len(near) or not len(among):
         return np.zeros((len(near), len(among)))
     _check_widths({near.shape[1], among.shape[1]})
-    return np.round((near @ among.T).astype(np.float64), 6)
+    cosines: Numbers = (near @ among.T).astype(np.float64)
+    return cosines.round(6)
 
 
 def _directions(vectors: Sequence[Numbers]) -> Numbers:
@@ -266,7 +267,8 @@ def _directions(vectors: Sequence[Numbers]) -> Numbers:
     _check_widths({len(vector) for vector in vectors})
     found: Numbers = np.stack(vectors)
     lengths: Numbers = np.linalg.norm(found, axis=1, keepdims=True)
-    return found / np.where(lengths > 0, lengths, 1)
+    unit: Numbers = found / np.where(lengths > 0, lengths, 1)
+    return unit
 
 
 def _check_widths(widths: set[int]) -> None:

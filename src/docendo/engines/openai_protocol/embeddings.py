@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +20,7 @@ from docendo.engines.openai_protocol.prices import Price
 from docendo.engines.openai_protocol.wire import Unusable, shown
 
 _MOST_BYTES = 4 << 20
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,12 @@ def _numbers(said: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return a vector that came as a list of numbers, or in base64."""
     try:
         if isinstance(said, str):
-            numbers = np.frombuffer(base64.b64decode(said, validate=True), dtype="<f4")
+            numbers = np.frombuffer(base64.b64decode(said, validate=True), dtype="<f4").astype(np.float64)
         else:
-            numbers = np.asarray(said, dtype="<f4")
+            numbers = np.asarray(said, dtype=np.float64)
     except (TypeError, ValueError, binascii.Error) as error:
         raise Unusable(f"an embedding cannot be read: {error}") from error
-    if numbers.ndim != 1 or not numbers.size or not math.isfinite(float(np.abs(numbers).sum())):
+    largest = float(np.abs(numbers).max(initial=0))
+    if numbers.ndim != 1 or not numbers.size or not largest <= _LARGEST:
         raise Unusable("an embedding is no list of numbers")
-    return numbers
+    return numbers.astype("<f4")
