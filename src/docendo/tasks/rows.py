@@ -31,6 +31,7 @@ from docendo.core.errors import DataError, SettingError, UnknownNameError
 from docendo.core.protocols import Format, Verifier
 from docendo.core.records import Label, Problem
 from docendo.core.seeds import derived_seed, digest_of, digest_of_rows
+from docendo.tasks.code import has_tests, needs_sandbox
 from docendo.tasks.formats import LETTERS, AnswerKind, formats_for
 from docendo.tasks.options import TaskOptions
 from docendo.tasks.readers import boxed, unboxed
@@ -130,8 +131,10 @@ class Columns:
             split: The split of the file that it stands in; empty where only a column can tell.
 
         Raises:
-            DataError: A column is missing, or a value is not what it should be.
+            DataError: A column is missing, or a value is not what it should be; or it asks for a program.
         """
+        if self._options.answer_kind == "auto" and has_tests(row):
+            raise needs_sandbox(str(origin))
         question = text_of(self._required(row, "question", origin), "question", origin)
         solution = self._optional(row, "solution", origin)
         answer = self.value(row, "answer")
