@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -37,6 +37,7 @@ from docendo.core.records import (
     Checkpoint,
     Completion,
     Context,
+    Embedding,
     Label,
     Logprobs,
     Message,
@@ -151,7 +152,7 @@ class GuessingEngine:
     """Answers sums rightly with the chance that stands in the weights."""
 
     name = "guessing"
-    can = frozenset({"sample", "logprobs"})
+    can = frozenset({"sample", "logprobs", "embed"})
     signature: Mapping[str, str] = {"engine": "guessing"}
 
     def __init__(
@@ -174,7 +175,10 @@ class GuessingEngine:
         """What log-probabilities were asked for, in order."""
 
     def chunks(
-        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+        self,
+        checkpoint: Checkpoint,
+        requests: Iterable[Request],
+        sampling: Sampling | Literal["embed"] | None,
     ) -> Iterator[Chunk]:
         pending: list[Request] = []
         number = 0
@@ -246,6 +250,20 @@ class GuessingEngine:
             tuple(len(text) for text in texts),
             tuple((-nats,) * len(own) for own in ids),
         )
+
+    def embed(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
+        for chunk in chunks:
+            self.before_chunk(chunk)
+            self.asked.append(chunk.id)
+            yield Finished(chunk, [self._embedding(request, chunk) for request in chunk.requests])
+
+    def _embedding(self, request: Request, chunk: Chunk) -> Embedding:
+        """Return three numbers of the text, and one of the chunk, as the last bits of floats are."""
+        if self.fails(request):
+            return Embedding((), 0, "no connection")
+        text = request.messages[-1].content
+        rng = derived_rng("embedding", text)
+        return Embedding((rng.random(), rng.random(), 1 / 3, 1e-7 * len(chunk.requests)), len(text.split()))
 
     def likelihood(self, request: Request, text: str) -> float:
         """Return the log-probability of a text after a prompt: shorter ones are likelier."""

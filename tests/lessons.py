@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,6 +77,12 @@ def pupil(messages: tuple[Message, ...], seed: int) -> str:
     return f" {a} {sign} {b} = {result}. The answer is {result}."
 
 
+def direction(text: str) -> tuple[float, float, float]:
+    """Embed a question: equal verbs point the same way, but for the first number in the question."""
+    a, verb = re.findall(r"What is (\d+) v(\d+)", text)[0]
+    return math.cos(int(verb)), math.sin(int(verb)), int(a) / 100
+
+
 @dataclass
 class Classroom:
     """A workspace with a task of lessons and scripted models."""
@@ -89,7 +96,7 @@ class Classroom:
     engine: ScriptedEngine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.engine = ScriptedEngine(self.answer)
+        self.engine = ScriptedEngine(self.answer, vector=direction)
 
     def model(self, name: str = "scripted/base") -> Model:
         return Model(self.engine.checkpoint(name))
@@ -131,7 +138,7 @@ class Classroom:
 
     def _models(self, students: Iterable[str]) -> dict[str, Model]:
         named = {f"student-{number}": self.model(name) for number, name in enumerate(students, start=1)}
-        return {"base": self.model(), **named}
+        return {"base": self.model(), "embedder": self.model("scripted/embedder"), **named}
 
     def _engine(self, name: str) -> Any:
         return self.engine

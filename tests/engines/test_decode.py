@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from docendo.engines.decode import CancelledError, Decoder, placed, read_once
+from docendo.engines.batches import read_once
+from docendo.engines.decode import Decoder
 from docendo.engines.generic import GenericDecoder
+from docendo.engines.grid import placed
 from docendo.engines.jobs import Draw
+from docendo.engines.rows import CancelledError
 from docendo.engines.shapes import Shape, UnsupportedError
 from tests.engines.tiny import END, PAD, START, write_model
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from docendo.core.protocols import Request, Sampling
@@ -22,62 +15,16 @@ from docendo.engines.checkpoints import open_checkpoint
 from docendo.engines.transformers import TransformersEngine
 from docendo.lab import models
 from tests.engines.asking import answers, asking
+from tests.engines.serving import Serve
 
 pytest.importorskip("uvicorn", reason="transformers serve needs transformers[serving]")
 MODEL = str(models.path("lab/student"))
 HOW = Sampling(max_new_tokens=48)
 
 
-@dataclass(slots=True)
-class Serve:
-    """``transformers serve`` as a process of its own, with its log of requests."""
-
-    folder: Path
-    port: int = 0
-    process: subprocess.Popen[bytes] | None = None
-    logs: list[Path] = field(default_factory=list[Path])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def start(self) -> None:
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-        self.logs.append(self.folder / f"serve-{len(self.logs)}.log")
-        command = [Path(sys.executable).with_name("transformers"), "serve", MODEL, "--device", "cpu"]
-        with self.logs[-1].open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error"],
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                httpx2.get(f"http://127.0.0.1:{self.port}/health")
-            except httpx2.TransportError:
-                time.sleep(0.2)
-            else:
-                return
-        raise AssertionError(self.logs[-1].read_text("utf-8"))
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def answered(self) -> int:
-        """Count the completions that the server says it has given, in all its lives."""
-        pattern = r'"POST /v1/(chat/)?completions HTTP/1.1" 200'
-        return sum(len(re.findall(pattern, log.read_text("utf-8"))) for log in self.logs)
-
-
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    server = Serve(tmp_path_factory.mktemp("serve"))
+    server = Serve(tmp_path_factory.mktemp("serve"), MODEL)
     server.start()
     yield server
     server.kill()
@@ -134,7 +81,7 @@ def test_it_ignores_n_and_is_asked_n_times(serve: Serve, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_killed_in_the_middle_and_started_again_nothing_completed_is_repeated(tmp_path: Path) -> None:
-    server = Serve(tmp_path)
+    server = Serve(tmp_path, MODEL)
     server.start()
     found: dict[int, Completion] = {}
 

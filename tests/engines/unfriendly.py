@@ -111,7 +111,7 @@ class UnfriendlyServer:
         }
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         users = [one["content"] for one in body.get("messages", ()) if one["role"] == "user"]
-        key = users[-1] if users else body["prompt"]
+        key = users[-1] if users else body.get("prompt", body.get("input"))
         times = self._seen[key]
         self._seen[key] += 1
         self._in_flight += 1
@@ -163,12 +163,20 @@ class UnfriendlyServer:
         return True
 
     def _content(self, call: Call) -> bytes:
+        if "input" in call.body:
+            return self._embedding(call)
         wanted = call.body.get("n", 1) if self.takes_n else 1
         choices = [self._choice(call, index) for index in range(wanted)]
         if call.fault == "duplicate":
             choices += [dict(choice) for choice in choices]
         usage = {"prompt_tokens": 10, "completion_tokens": 7 * wanted, "total_tokens": 10 + 7 * wanted}
         return json.dumps({"choices": choices, **({"usage": usage} if self.counts_tokens else {})}).encode()
+
+    def _embedding(self, call: Call) -> bytes:
+        vector = [float(len(word)) for word in call.body["input"].split()[:3]]
+        usage = {"prompt_tokens": len(vector), "total_tokens": len(vector)}
+        entry = {"object": "embedding", "index": 0, "embedding": vector}
+        return json.dumps({"data": [entry], "usage": usage}).encode()
 
     def _choice(self, call: Call, index: int) -> dict[str, Any]:
         self._serial += 1

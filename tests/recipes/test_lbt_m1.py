@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from docendo.core.records import Sample
 from docendo.evidence.experiment import experiment, plan
 from docendo.recipes.lbt_m1 import LbtM1Config, equal_generations, equal_tokens, lbt_m1, shuffled
 from docendo.runs.recipe import spec_of
+from docendo.runs.run import Run
 from docendo.scorers.exam_settings import ExamSettings
+from docendo.scorers.student_exam import StudentExam
 from tests.lessons import SIZE, Classroom, LessonsTask
 
 N, Q, R = 4, 3, 2
@@ -172,6 +175,73 @@ def test_a_plan_goes_to_the_end_and_asks_nobody(room: Classroom) -> None:
     for sealed in room.workspace.all_sealed():
         if sealed.kind == "sample":
             assert sealed.rows <= max(rows or 0 for rows in bounds.values())
+
+
+BY_EMBEDDING = replace(CONFIG, exam=ExamSettings(exam_choice="embedding", exam_problems=Q))
+
+
+def test_exams_may_be_the_nearest_by_embedding(room: Classroom) -> None:
+    run = room.run()
+    chosen = lbt_m1(run, BY_EMBEDDING)
+    assert len(chosen) == SIZE  # type: ignore[arg-type]
+    students = [one for one in room.engine.asked if one.problem and one.problem.split == "exams"]
+    asked = [one for one in students if one.seeds]
+    assert {one.problem.group for one in asked if one.problem} == {  # the same verb points the same way
+        problem.group for problem in run.problems("test")
+    }
+    embedded = [one for one in room.engine.asked if not one.seeds]
+    assert len(embedded) == SIZE + len(list(run.problems("exams")))  # each question once, in two stages
+    told = {sample.scores["exam"].reason for sample in run.score(_samples(run), _scorer(run))}
+    # The taught number is 15 above that of the farthest exam: 35 against 20 at least, 40 against 25 at most.
+    assert all(re.fullmatch(r"scripted/base \d/3, similarity 0\.99", reason) for reason in told)
+    arm = next(one for one in spec_of(lbt_m1).arms(BY_EMBEDDING) if one.name == "exam-solutions")
+    assert right(room, arm.recipe(room.run("shown"), BY_EMBEDDING)) == SIZE
+    assert len([one for one in room.engine.asked if not one.seeds]) == len(embedded)  # found again
+
+
+def test_a_gate_on_similarity_leaves_problems_without_near_exams_to_the_vote(room: Classroom) -> None:
+    strict = replace(BY_EMBEDDING, exam=replace(BY_EMBEDDING.exam, exam_problems=1, least_similarity=0.9995))
+    run = room.run()
+    scored = run.score(_samples(run), _scorer(run, strict))
+    assert {sample.scores["exam"].value for sample in scored} == {None}
+    reasons = {sample.scores["exam"].reason for sample in scored}
+    assert reasons == {"no exam is similar: 1.00 is below 0.9995"}
+    vote = next(one for one in spec_of(lbt_m1).arms(strict) if one.name == "self-consistency")
+    chosen, voted = lbt_m1(run, strict), vote.recipe(room.run("vote"), strict)
+    assert [one.id for one in chosen] == [one.id for one in voted]  # type: ignore[union-attr]
+
+
+def test_a_plan_with_an_embedder_goes_to_the_end_and_asks_nobody(room: Classroom) -> None:
+    planned = plan(room.experiment(lbt_m1, BY_EMBEDDING))
+    assert planned.is_complete
+    assert room.engine.asked == []
+    vectors = [(one.label, one.rows) for one in planned.stages if one.kind == "embed"]
+    assert vectors == [
+        ("method/embeddings-taught", SIZE * N),
+        ("method/embeddings-exams", 54),
+        ("exam-answers/embeddings-taught", SIZE),
+    ]
+    experiment(room.experiment(lbt_m1, BY_EMBEDDING))
+    again = plan(room.experiment(lbt_m1, BY_EMBEDDING))
+    assert all(stage.is_there for stage in again.stages)
+
+
+def test_an_embedder_is_asked_for_only_where_exams_are_chosen_by_it(room: Classroom) -> None:
+    spec = spec_of(lbt_m1)
+    assert tuple(spec.needs(BY_EMBEDDING)) == ("embedder",)
+    assert tuple(spec.needs(CONFIG)) == ()
+    without = {role: model for role, model in room.run().models.items() if role != "embedder"}
+    with pytest.raises(SettingError, match="the recipe needs an embedder model"):
+        experiment(room.experiment(lbt_m1, BY_EMBEDDING, models=without))
+    assert room.engine.asked == []
+
+
+def _samples(run: Run) -> Any:
+    return run.sample(run.base, run.problems("test"), N, temperature=0.7, name="pairs")
+
+
+def _scorer(run: Run, config: LbtM1Config = BY_EMBEDDING) -> StudentExam:
+    return config.exam.of([run.base], run.task, run.model("embedder"))
 
 
 def test_worked_training_problems_stand_before_the_lesson_of_teacher_and_students(room: Classroom) -> None:

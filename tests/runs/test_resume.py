@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -48,7 +48,10 @@ class CuttingEngine(BatchedEngine):
     """Cuts the samples of one request apart, as an engine must whose chunks are smaller than that."""
 
     def chunks(
-        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+        self,
+        checkpoint: Checkpoint,
+        requests: Iterable[Request],
+        sampling: Sampling | Literal["embed"] | None,
     ) -> Iterator[Chunk]:
         parts = (
             Request(request.position + first, request.messages, request.seeds[first : first + 3])

@@ -103,10 +103,24 @@ class Student:
     OPENAI_BASE_URL, or OpenAI's own."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedder:
+    """The model in the role of the embedder, whose vectors tell which questions are near one another."""
+
+    embedder: str = ""
+    """Who embeds questions, for --exam-choice embedding: an encoder or a language model, as a directory, a
+    Hugging Face id or lab/NAME; or openai:NAME of a server with /embeddings. Paper: all-mpnet-base-v2."""
+    embedder_base_url: str | None = None
+    """Address of the server of an --embedder openai:NAME. Default: OPENAI_BASE_URL, or OpenAI's own."""
+    embedder_prefix: str = ""
+    """What is put before each question, where the model was trained so: 'query: ' for E5."""
+
+
 ROLES: dict[str, type] = {
     "author": Author,
     "teacher": Teacher,
     "student": Student,
+    "embedder": Embedder,
     "reward": Reward,
     "weak": Weak,
 }
@@ -142,7 +156,11 @@ def opened(
                 "trains it, which needs its weights",
                 hint="name a directory or a Hugging Face id; served and recorded models can teach",
             )
-    return {role: replace(model, context=Context(format=format)) for role, model in models.items()}
+    before = {"embedder": parts.get(Embedder, Embedder()).embedder_prefix}
+    return {
+        role: replace(model, context=Context(before.get(role, ""), format=format))
+        for role, model in models.items()
+    }
 
 
 def may_be_served(role: str) -> bool:
@@ -157,7 +175,7 @@ def _of_role(role: str, said: Any, instead: str | None) -> dict[str, Model]:
     urls: str | tuple[str, ...] | None = getattr(said, f"{role}_base_url", None)
     if isinstance(named, str):
         url = urls if isinstance(urls, str) else None
-        return {role: open_model(named, base_url=url)} if named else {}
+        return {role: open_model(named, base_url=url, embeds=role == "embedder")} if named else {}
     each = urls if isinstance(urls, tuple) else ()
     if len(each) not in (0, 1, len(named)):
         raise SettingError(

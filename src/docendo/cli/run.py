@@ -301,9 +301,10 @@ class Engines:
 
     def check(self, models: dict[str, Model]) -> None:
         """Let each model's engine say what is wrong with it, by planning no work at all."""
-        for model in models.values():
+        for role, model in models.items():
             checkpoint = model.checkpoint
-            list(self.engine(checkpoint.engine).chunks(checkpoint, (), Sampling()))
+            asked = "embed" if role == "embedder" else Sampling()
+            list(self.engine(checkpoint.engine).chunks(checkpoint, (), asked))
 
     @cache  # noqa: B019 -- one object a run
     def trainer(self) -> Trainer:

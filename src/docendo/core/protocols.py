@@ -19,6 +19,7 @@ from docendo.core.records import (
     Checkpoint,
     Completion,
     Context,
+    Embedding,
     Label,
     Logprobs,
     Message,
@@ -199,7 +200,7 @@ class Finished:
 
     chunk: Chunk
     results: Sequence[Any]
-    """`Completion` for `sample`, `Logprobs` for `logprobs`, vectors for `embed`."""
+    """`Completion` for `sample`, `Logprobs` for `logprobs`, `Embedding` for `embed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +235,18 @@ class Engine(Protocol):
         ...
 
     def chunks(
-        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+        self,
+        checkpoint: Checkpoint,
+        requests: Iterable[Request],
+        sampling: Sampling | Literal["embed"] | None,
     ) -> Iterator[Chunk]:
-        """Cut requests into chunks by a rule that sees the requests, the model's shape and settings."""
+        """Cut requests into chunks by a rule that sees the requests, the model's shape and settings.
+
+        Args:
+            checkpoint: Who will be asked.
+            requests: For what.
+            sampling: How samples will be drawn; None: for `logprobs`; embed: for `embed`.
+        """
         ...
 
     def sample(
@@ -247,6 +257,10 @@ class Engine(Protocol):
 
     def logprobs(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
         """Give log-probabilities; results are `Logprobs`, one for each request."""
+        ...
+
+    def embed(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
+        """Give vectors; results are `Embedding`, one for each request, of its messages' text."""
         ...
 
     def close(self) -> None:
@@ -387,6 +401,7 @@ __all__ = [
     "Chunk",
     "Columns",
     "Completion",
+    "Embedding",
     "Engine",
     "Finished",
     "Format",

@@ -199,6 +199,19 @@ class Logprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """A text as a vector; what is near in meaning points the same way."""
+
+    vector: tuple[float, ...]
+    """Single precision, as wide as the model makes it; empty where it failed to come."""
+    tokens: int = 0
+    """Tokens of the text as they were read."""
+    reason: str = ""
+    """Why there is no vector."""
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One completion by one Model for one Prompt, with all that later stages put beside it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from docendo.core.protocols import Format, Verifier
-from docendo.core.records import Model, Problem, Prompt, Sample, Score, Source
+from docendo.core.records import Embedding, Model, Problem, Prompt, Sample, Score, Source
 from docendo.core.table import Table
 
 
@@ -51,6 +51,12 @@ class Verbs(Protocol):
         name: str = "logprobs",
     ) -> Table[Any]:
         """Give the log-probability of texts after each row's prompt, or what a head says."""
+        ...
+
+    def embed(
+        self, model: Model, problems: Table[Problem], *, name: str = "embeddings"
+    ) -> Table[tuple[Problem, Embedding]]:
+        """Give a vector for each problem's question."""
         ...
 
     def verify(

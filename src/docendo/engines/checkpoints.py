@@ -12,12 +12,14 @@ import json
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from docendo.core.errors import ModelError
 from docendo.core.records import Checkpoint
 from docendo.core.seeds import digest_of
 from docendo.engines.tokenizer import Tokenizer
+
+Content = TypeVar("Content", dict[str, Any], list[dict[str, Any]])
 
 _COUNTED = (
     "config.json",
@@ -29,6 +31,8 @@ _COUNTED = (
     "chat_template.jinja",
 )
 """Files beside the weights that decide what a checkpoint answers."""
+POOLING_FILES = ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json")
+"""Files of sentence-transformers that decide beside those how a checkpoint embeds texts."""
 _FETCHED = ["model*.safetensors", "*.json", "*.txt", "*.jinja"]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
@@ -36,7 +40,9 @@ _MOST_HEADER_BYTES = 100_000_000
 """What the safetensors format allows."""
 
 
-def open_checkpoint(source: str | Path, *, name: str = "", root: str = "") -> Checkpoint:
+def open_checkpoint(
+    source: str | Path, *, name: str = "", root: str = "", embeds: bool = False
+) -> Checkpoint:
     """Find a checkpoint, check its files, and return its record.
 
     Args:
@@ -45,6 +51,8 @@ def open_checkpoint(source: str | Path, *, name: str = "", root: str = "") -> Ch
             its own cache and not fetched twice.
         name: What people call it; empty: ``source``.
         root: Digest of the base checkpoint that it descends from; empty: it is a base.
+        embeds: It is to embed texts and nothing else: it needs no end token, and its files of
+            sentence-transformers count where there are any.
 
     Raises:
         ModelError: It does not exist, cannot be reached, is incomplete or damaged, has its weights as pickle
@@ -52,13 +60,14 @@ def open_checkpoint(source: str | Path, *, name: str = "", root: str = "") -> Ch
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        folder = _fetched(str(source))
+        folder = _fetched(str(source), embeds=embeds)
     check_files(folder)
-    tokenizer = load_tokenizer(folder)
-    digest = digest_of([[path.name, _sha256(path)] for path in _counted_files(folder)])
+    digest = digest_of(
+        [[str(path.relative_to(folder)), _sha256(path)] for path in _counted_files(folder, embeds=embeds)]
+    )
     return Checkpoint(
         digest=digest,
-        tokenizer=tokenizer.digest,
+        tokenizer="" if embeds else load_tokenizer(folder).digest,
         root=root or digest,
         engine="transformers",
         name=name or str(source),
@@ -101,7 +110,22 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"no config.json in {folder}: expected a checkpoint in Hugging Face format", hint=hint
         )
-    return _read_json(path)
+    return read_json(path, dict)
+
+
+def read_json(path: Path, kind: type[Content]) -> Content:
+    """Return the content of a JSON file of a checkpoint, an object or a list.
+
+    Raises:
+        ModelError: It cannot be read, or is something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, kind):
+        raise ModelError(f"cannot read {path}: expected a JSON {'object' if kind is dict else 'list'}")
+    return content
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -115,7 +139,7 @@ def weight_files(folder: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if index.is_file():
-        shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        shards = sorted(set(read_json(index, dict).get("weight_map", {}).values()))
         missing = [shard for shard in shards if not (folder / shard).is_file()]
         if missing or not shards:
             raise ModelError(
@@ -170,7 +194,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return names if is_named else ()
 
 
-def _fetched(source: str) -> Path:
+def _fetched(source: str, *, embeds: bool) -> Path:
     if not _HUB_ID.fullmatch(source) or source.startswith((".", "/", "~")):
         raise ModelError(
             f"no checkpoint {source!r}: it is no directory",
@@ -179,15 +203,13 @@ def _fetched(source: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    repository, _, revision = source.partition("@")
+    repository, _, at = source.partition("@")
+    revision = at or None
     try:
+        if embeds:  # into the same folder
+            snapshot_download(repository, revision=revision, allow_patterns=list(POOLING_FILES))
         return Path(
-            snapshot_download(
-                repository,
-                revision=revision or None,
-                allow_patterns=_FETCHED,
-                ignore_patterns=["*/*"],
-            )
+            snapshot_download(repository, revision=revision, allow_patterns=_FETCHED, ignore_patterns=["*/*"])
         )
     except GatedRepoError as error:
         raise ModelError(
@@ -195,7 +217,7 @@ def _fetched(source: str) -> Path:
             hint="ask for access on its page and set HF_TOKEN in the environment",
         ) from error
     except RevisionNotFoundError as error:
-        raise ModelError(f"{repository!r} has no branch, tag or commit {revision!r}") from error
+        raise ModelError(f"{repository!r} has no branch, tag or commit {at!r}") from error
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"no checkpoint {source!r}: it is no directory, and the Hugging Face hub has no such repository",
@@ -233,23 +255,14 @@ def _check_safetensors(path: Path) -> None:
         raise damaged
 
 
-def _counted_files(folder: Path) -> list[Path]:
-    others = [folder / name for name in _COUNTED if (folder / name).is_file()]
+def _counted_files(folder: Path, *, embeds: bool) -> list[Path]:
+    names = (*_COUNTED, *POOLING_FILES) if embeds else _COUNTED
+    others = [folder / name for name in names if (folder / name).is_file()]
     return sorted([*weight_files(folder), *others], key=lambda path: path.name)
 
 
 def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"cannot read {path}: expected a JSON object")
-    return content
 
 
 def _state(path: Path) -> tuple[Path, int, int]:

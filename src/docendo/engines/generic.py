@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from docendo.core.errors import ModelError
+from docendo.engines.batches import batches, padded, read_once, wanted_tokens
 from docendo.engines.checkpoints import classes_of
-from docendo.engines.decode import (
-    DTYPES,
-    CancelledError,
-    GrowingRows,
-    StopCheck,
-    batches,
-    padded,
-    read_once,
-    wanted_tokens,
-)
 from docendo.engines.jobs import Draw, Drawn
+from docendo.engines.rows import CancelledError, GrowingRows, StopCheck
 from docendo.engines.sampler import logprobs_of
+from docendo.engines.weights import DTYPES
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

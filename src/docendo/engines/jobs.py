@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from docendo.engines.pooling import Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,8 @@ class Weights:
 
     folder: str
     digest: str
-    is_own: bool
-    """Decoded by `docendo.engines.decode`; otherwise by transformers."""
+    served_by: Literal["own", "transformers", "embedder"]
+    """`docendo.engines.decode`, `docendo.engines.generic` or `docendo.engines.embedder`."""
     threads: int
 
 
@@ -73,7 +76,16 @@ class ClassesJob:
     texts: Sequence[Sequence[int]]
 
 
-Job = SampleJob | LogprobsJob | ClassesJob
+@dataclass(frozen=True, slots=True)
+class EmbedJob:
+    """Give a vector for each text. Gives a list of floats for each."""
+
+    weights: Weights
+    texts: Sequence[Sequence[int]]
+    pooling: Pooling
+
+
+Job = SampleJob | LogprobsJob | ClassesJob | EmbedJob
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from docendo.core.errors import DataError, ModelError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
@@ -136,16 +136,21 @@ class RecordedEngine:
         return {"engine": self.name, "rule": "2", **{key: name for key, name in named.items() if name}}
 
     def chunks(
-        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+        self,
+        checkpoint: Checkpoint,
+        requests: Iterable[Request],
+        sampling: Sampling | Literal["embed"] | None,
     ) -> Iterator[Chunk]:
         """Cut requests into chunks of 256, in their order.
 
         Raises:
-            ModelError: Log-probabilities are asked for, or the file is not what it was.
+            ModelError: Log-probabilities or embeddings are asked for, or the file is not what it was.
             DataError: A row cannot be understood; the message names the line.
         """
+        if sampling == "embed":
+            raise _gives_no("embeddings", checkpoint)
         if sampling is None or sampling.logprobs:
-            raise _no_logprobs(checkpoint)
+            raise _gives_no("log-probabilities", checkpoint)
         self._recordings(checkpoint)
         stream = iter(requests)
         number = 0
@@ -197,7 +202,15 @@ class RecordedEngine:
         Raises:
             ModelError: Always.
         """
-        raise _no_logprobs(checkpoint)
+        raise _gives_no("log-probabilities", checkpoint)
+
+    def embed(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Iterator[Finished | Halved]:
+        """Refuse: a recording has no embeddings.
+
+        Raises:
+            ModelError: Always.
+        """
+        raise _gives_no("embeddings", checkpoint)
 
     def close(self) -> None:
         """Forget what was read."""
@@ -303,9 +316,9 @@ def _missing(why: str) -> Completion:
     return Completion("", "failed", status="failed", reason=f"{NOT_RECORDED}: {why}")
 
 
-def _no_logprobs(checkpoint: Checkpoint) -> ModelError:
+def _gives_no(what: str, checkpoint: Checkpoint) -> ModelError:
     return ModelError(
-        f"{checkpoint.name} holds recorded completions and gives no log-probabilities",
+        f"{checkpoint.name} holds recorded completions and gives no {what}",
         hint="name a checkpoint that runs on this machine",
     )
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from docendo.core.errors import ModelError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
-from docendo.core.records import Checkpoint, Completion, Logprobs, Message
+from docendo.core.records import Checkpoint, Completion, Embedding, Logprobs, Message
 from docendo.core.seeds import digest_of
 
 Answer = Callable[[tuple[Message, ...], int], str | Completion]
 """(messages, seed) -> what the model says. A text is a completion that stopped by itself."""
 Likelihood = Callable[[tuple[Message, ...], str], float]
 """(messages, continuation) -> log-probability of the continuation."""
+Vector = Callable[[str], Sequence[float]]
+"""text -> its embedding."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class ScriptedEngine:
 
     answer: Answer
     likelihood: Likelihood | None = None
+    vector: Vector | None = None
     script: str = "scripted"
     """Name of the script; part of the signature."""
     requests_per_chunk: int = 8
@@ -45,7 +48,8 @@ class ScriptedEngine:
     @property
     def can(self) -> frozenset[str]:
         """What it has a function for."""
-        return frozenset({"sample"} if self.likelihood is None else {"sample", "logprobs"})
+        further = {"logprobs": self.likelihood, "embed": self.vector}
+        return frozenset({"sample", *(name for name, function in further.items() if function)})
 
     @property
     def signature(self) -> Mapping[str, str]:
@@ -58,7 +62,10 @@ class ScriptedEngine:
         return Checkpoint(digest, tokenizer="words", root=digest, engine=self.name, name=name)
 
     def chunks(
-        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+        self,
+        checkpoint: Checkpoint,
+        requests: Iterable[Request],
+        sampling: Sampling | Literal["embed"] | None,
     ) -> Iterator[Chunk]:
         """Cut requests into chunks of ``requests_per_chunk``, in their order."""
         stream = iter(requests)
@@ -93,6 +100,22 @@ class ScriptedEngine:
                 texts = request.continuations or ()
                 values = tuple(self.likelihood(request.messages, text) for text in texts)
                 results.append(Logprobs(values, tuple(len(text.split()) for text in texts)))
+            yield Finished(chunk, results)
+
+    def embed(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Generator[Finished | Halved]:
+        """Ask the function of vectors for each text.
+
+        Raises:
+            ModelError: The engine was made without one.
+        """
+        if self.vector is None:
+            raise ModelError("this scripted engine gives no embeddings", hint="pass vector=")
+        for chunk in chunks:
+            results: list[Embedding] = []
+            for request in chunk.requests:
+                self.asked.append(request)
+                text = "".join(message.content for message in request.messages)
+                results.append(Embedding(tuple(self.vector(text)), len(text.split())))
             yield Finished(chunk, results)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from docendo.engines.jobs import (
     Done,
     Drawn,
     Dropped,
+    EmbedJob,
     Job,
     LogprobsJob,
     Ready,
@@ -87,10 +88,10 @@ class _Work:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._models: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._models: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
 
     def reply(self, serial: int, job: Job, is_cancelled: Callable[[], bool]) -> Reply:
-        from docendo.engines.decode import CancelledError
+        from docendo.engines.rows import CancelledError
 
         if is_cancelled():
             return Dropped(serial)
@@ -127,29 +128,39 @@ class _Work:
                 return model.logprobs(job.texts, job.starts, most_logits=job.most_logits)
             case ClassesJob():
                 return model.classes(job.texts)
+            case EmbedJob():
+                return model.vectors(job.texts, job.pooling)
 
     def _model(self, weights: Weights) -> Any:
         import torch
 
         if torch.get_num_threads() != weights.threads:
             torch.set_num_threads(weights.threads)
-        key = (weights.folder, weights.digest)
+        key = (weights.folder, weights.digest, weights.served_by)
         if key in self._models:
             self._models.move_to_end(key)
             return self._models[key]
         while len(self._models) >= _MODELS_KEPT:
             self._models.popitem(last=False)
         self._free()
-        if weights.is_own:
-            from docendo.engines.decode import Decoder
+        self._models[key] = self._loaded(weights)
+        return self._models[key]
 
-            model = Decoder(Path(weights.folder), self._runtime.precision)
-        else:
-            from docendo.engines.generic import GenericDecoder
+    def _loaded(self, weights: Weights) -> Any:
+        folder, precision, device = Path(weights.folder), self._runtime.precision, self._runtime.device
+        match weights.served_by:
+            case "own":
+                from docendo.engines.decode import Decoder
 
-            model = GenericDecoder(Path(weights.folder), self._runtime.precision, self._runtime.device)
-        self._models[key] = model
-        return model
+                return Decoder(folder, precision)
+            case "transformers":
+                from docendo.engines.generic import GenericDecoder
+
+                return GenericDecoder(folder, precision, device)
+            case "embedder":
+                from docendo.engines.embedder import Embedder
+
+                return Embedder(folder, precision, device)
 
     def _free(self) -> None:
         gc.collect()

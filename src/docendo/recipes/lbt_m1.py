@@ -31,14 +31,14 @@ from typing import Literal
 
 from docendo.core.checks import Checks
 from docendo.core.records import Model, Problem, Prompt, Sample
-from docendo.core.table import Table
+from docendo.core.table import Rows, Table
 from docendo.examples.demonstrations import has_solution
 from docendo.metrics.choosing import Rule
 from docendo.metrics.exams import exam_facts
 from docendo.runs.recipe import Arm, Choosing, Spec, recipe
 from docendo.runs.run import Run
 from docendo.scorers.exam_settings import ExamSettings
-from docendo.scorers.exams import shown
+from docendo.scorers.exams import Exams, shown
 from docendo.scorers.shuffled import Shuffled
 from docendo.scorers.student_exam import StudentExam, marks_in
 from docendo.selectors.choose import Choose
@@ -102,10 +102,15 @@ def _choosing(config: LbtM1Config) -> Choosing:
     )
 
 
+def _needs(config: LbtM1Config) -> Sequence[str]:
+    return config.exam.roles
+
+
 @recipe(
     Spec(
         task="verb-lessons",
-        roles=("student",),
+        roles=("student", "embedder"),
+        needs=_needs,
         arms=_arms,
         rivals=("base", "majority"),
         choosing=_choosing,
@@ -185,18 +190,17 @@ def exam_solutions(run: Run, config: LbtM1Config) -> Table[Sample]:
 
 
 def _with_exams_prompted(run: Run, config: LbtM1Config, *, with_solutions: bool) -> Table[Sample]:
-    teacher, maker, taught = _prompted(run, config, run.base), config.exam.maker, list(run.problems("test"))
-    exams = maker.exams(taught, list(run.problems(maker.split)))
-    found = dict(zip((problem.id for problem in taught), exams, strict=True))
-    used = [exam.problem for own in found.values() for exam in own]
+    teacher, maker, taught = _prompted(run, config, run.base), _exam(run, config).maker, run.problems("test")
+    rows = maker.exams(taught, run.problems(maker.split), run)
+    exams = Rows(rows) if rows.is_known else rows  # found once
+    used = [exam.problem for own in exams for exam in own] if exams.is_known else []
     shape, labels = run.format_of(teacher), {x.problem_id: x for x in run.labels(maker.split, of=used)}
 
-    def prompt(problem: Problem) -> Prompt:
-        context, exams = teacher.context, (one.problem for one in found[problem.id])
-        shots = (shown(one, labels[one.id], with_solution=with_solutions) for one in exams)
-        return shape.prompt(problem, replace(context, shots=(*context.shots, *shots)))
+    def prompt(problem: Problem, own: Exams) -> Prompt:
+        shots = (shown(one.problem, labels[one.problem.id], with_solution=with_solutions) for one in own)
+        return shape.prompt(problem, replace(teacher.context, shots=(*teacher.context.shots, *shots)))
 
-    return run.sample(teacher, run.problems("test").map(prompt), name="with-exams-shown")
+    return run.sample(teacher, taught.zip(exams).map(prompt), name="with-exams-shown")
 
 
 def _pairs(run: Run, config: LbtM1Config) -> Table[Sample]:
@@ -220,7 +224,8 @@ def _drawn(run: Run, config: LbtM1Config, n: int, first: int, name: str) -> Tabl
 def _exam(run: Run, config: LbtM1Config) -> StudentExam:
     """Return the exams; without other students the teacher is its own."""
     students = run.models_of("student") or (run.base,)
-    return config.exam.of([_prompted(run, config, student) for student in students], run.task)
+    prompted = [_prompted(run, config, student) for student in students]
+    return config.exam.of(prompted, run.task, *map(run.model, config.exam.roles))
 
 
 def _prompted(run: Run, config: LbtM1Config, model: Model) -> Model:

@@ -80,7 +80,11 @@ def _arms(config: LbtM2Config) -> Sequence[Arm]:
     return [Arm("correctness", correctness)]
 
 
-@recipe(Spec(task="hinted-verb-lessons", roles=("student",), arms=_arms))
+def _needs(config: LbtM2Config) -> Sequence[str]:
+    return config.exam.roles
+
+
+@recipe(Spec(task="hinted-verb-lessons", roles=("student", "embedder"), needs=_needs, arms=_arms))
 def lbt_m2(run: Run, config: LbtM2Config) -> Model:
     """Return the model that learned to prefer what is right and teaches well."""
     return _learned(run, config, config.exam_share)
@@ -111,7 +115,8 @@ def _learned(run: Run, config: LbtM2Config, exam_share: float) -> Model:
 
 def _scored(run: Run, config: LbtM2Config) -> Table[Sample]:
     """Return the training problems' samples with verdicts and exam scores (T, E)."""
-    exam = config.exam.of(run.models_of("student") or (run.base,), run.task)
+    students = run.models_of("student") or (run.base,)
+    exam = config.exam.of(students, run.task, *map(run.model, config.exam.roles))
     n, heat, top_k = config.samples_per_problem, config.temperature, config.top_k
     drawn = run.sample(run.base, run.problems("train"), n, temperature=heat, top_k=top_k, name="pairs")
     return run.score(run.verify(drawn), exam)

@@ -1,12 +1,15 @@
-"""What a sample or logprobs stage asks an engine, and how its results become rows."""
+"""What a sample, logprobs or embed stage asks an engine, and how its results become rows."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Chunk, Engine, Format, Request, Sampling
@@ -14,6 +17,7 @@ from docendo.core.records import (
     Checkpoint,
     Completion,
     Context,
+    Embedding,
     Example,
     Logprobs,
     Message,
@@ -39,7 +43,7 @@ class Asked:
     be_there: Callable[[Checkpoint], None]
     failure_budget: float
 
-    def plan(self, requests: Iterable[Request], how: Sampling | None) -> Iterator[Chunk]:
+    def plan(self, requests: Iterable[Request], how: Sampling | Literal["embed"] | None) -> Iterator[Chunk]:
         """Cut requests into chunks; engines look into the checkpoint for that, so it must be there."""
         self.be_there(self.checkpoint)
         return self.engine.chunks(self.checkpoint, requests, how)
@@ -206,6 +210,50 @@ def scoring(
         rows=rows,
         tokens=lambda values: (sum(values[1]), 0, 0.0),
         total=len(what),
+        failure_budget=asked.failure_budget,
+        facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
+    )
+
+
+def embedding(asked: Asked, problems: Table[Problem], *, before: str) -> tuple[StageKey, EngineWork]:
+    """Return the embed stage: a vector for each question, with ``before`` put before it."""
+    checkpoint = asked.checkpoint
+    key = StageKey(
+        "embed",
+        {
+            "version": 1,
+            "checkpoint": checkpoint.digest,
+            "engine": dict(asked.engine.signature),
+            "rows": problems.digest,
+            "before": before,
+        },
+    )
+
+    def requests() -> Iterator[Request]:
+        for place, problem in enumerate(problems):
+            yield Request(place, (Message("text", before + problem.question),), problem=problem)
+
+    def journaled(found: Embedding) -> Sequence[Any]:
+        numbers = np.asarray(found.vector, dtype="<f4").tobytes()
+        return [base64.b64encode(numbers).decode("ascii"), found.reason, found.tokens, found.cost_usd]
+
+    def rows(values: Iterable[Any]) -> Iterator[Sequence[Any]]:
+        for row_id, (numbers, reason, tokens, _) in zip(row_ids(problems)(), values, strict=True):
+            yield row_id, np.frombuffer(base64.b64decode(numbers), dtype="<f4").tolist(), tokens, reason
+
+    def answer(chunks: Iterable[Any]) -> Iterator[Any]:
+        asked.be_there(checkpoint)
+        return asked.engine.embed(checkpoint, chunks)
+
+    return key, EngineWork(
+        requests=requests,
+        plan=lambda all_requests: asked.plan(all_requests, "embed"),
+        answer=answer,
+        journaled=journaled,
+        rows=rows,
+        tokens=lambda values: (values[2], 0, values[3] or 0.0),
+        has_failed=lambda values: bool(values[1]),
+        total=len(problems),
         failure_budget=asked.failure_budget,
         facts={"model": checkpoint.name, "checkpoint": checkpoint.digest},
     )

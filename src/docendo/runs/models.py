@@ -8,7 +8,7 @@ from docendo.core.errors import ModelError, UnknownNameError
 from docendo.core.records import Model
 
 
-def open_model(name: str, *, base_url: str | None = None) -> Model:
+def open_model(name: str, *, base_url: str | None = None, embeds: bool = False) -> Model:
     """Open a model by its name.
 
     Args:
@@ -16,6 +16,7 @@ def open_model(name: str, *, base_url: str | None = None) -> Model:
             hub, as ``Qwen/Qwen2.5-0.5B`` or ``Qwen/Qwen2.5-0.5B@REVISION``; ``openai:NAME`` for a model of a
             server that speaks the OpenAI protocol; or ``recorded:FILE`` for a file of completions.
         base_url: Where the server of an ``openai:NAME`` is; None: OPENAI_BASE_URL, or else OpenAI's own.
+        embeds: It is to embed texts: an encoder will do, and its files of sentence-transformers count.
 
     Raises:
         UnknownNameError: A built-in model of that name does not exist.
@@ -36,15 +37,15 @@ def open_model(name: str, *, base_url: str | None = None) -> Model:
         )
     if name.startswith(RECORDED):
         return Model(recorded_checkpoint(name))
-    return _on_this_machine(name)
+    return _on_this_machine(name, embeds=embeds)
 
 
-def _on_this_machine(name: str) -> Model:
+def _on_this_machine(name: str, *, embeds: bool) -> Model:
     from docendo.engines.checkpoints import open_checkpoint
     from docendo.lab import models as lab
 
     if name in lab.NAMES:
-        return Model(open_checkpoint(lab.path(name), name=name))
+        return Model(open_checkpoint(lab.path(name), name=name, embeds=embeds))
     if name.startswith("lab/"):
         raise UnknownNameError.of("model", name, lab.NAMES)
     path = Path(name)
@@ -54,4 +55,4 @@ def _on_this_machine(name: str) -> Model:
             f"there is no model directory {name!r}",
             hint=f"{near.hint}; or give a directory with safetensors, or a Hugging Face id like owner/name",
         )
-    return Model(open_checkpoint(path if path.is_dir() else name, name=name))
+    return Model(open_checkpoint(path if path.is_dir() else name, name=name, embeds=embeds))

@@ -29,6 +29,7 @@ from docendo.core.protocols import (
 )
 from docendo.core.records import (
     Checkpoint,
+    Embedding,
     Label,
     Model,
     Problem,
@@ -49,7 +50,7 @@ from docendo.runs.scoring import Asking
 from docendo.runs.selecting import selection_reasons
 from docendo.runs.settings import RunSettings
 from docendo.runs.stages import EngineWork, Place, engine_stage, written_stage
-from docendo.runs.stored import Read, Scored, Selected, Stored, Verified, WithLogprobs, row_ids
+from docendo.runs.stored import Embedded, Read, Scored, Selected, Stored, Verified, WithLogprobs, row_ids
 from docendo.runs.training import TrainRequest, train_stage
 from docendo.runs.workspace import Sealed, StageKey, Workspace
 
@@ -139,7 +140,8 @@ class Run:
             SettingError: The run has no model for it.
         """
         if role not in self.models:
-            raise SettingError(f"the recipe needs a {role} model", hint=f"name one with --{role}")
+            article = "an" if role[0] in "aeiou" else "a"
+            raise SettingError(f"the recipe needs {article} {role} model", hint=f"name one with --{role}")
         return self.models[role]
 
     def models_of(self, role: str) -> tuple[Model, ...]:
@@ -324,6 +326,30 @@ class Run:
         if sealed is None:
             return self.unknown(key, name, len(what), sources, what)
         return WithLogprobs(what, sealed, name=name, sources=sources)
+
+    def embed(
+        self, model: Model, problems: Table[Problem], *, name: str = "embeddings"
+    ) -> Table[tuple[Problem, Embedding]]:
+        """Give a vector for each problem's question.
+
+        Args:
+            model: Who embeds. Its Context's system text is put before each question as it stands, as
+                ``query: `` is for E5; nothing else of the Context counts.
+            problems: Whose questions.
+            name: Label of the stage.
+
+        Returns:
+            Pairs of a Problem and its `Embedding`; one that failed to come is empty and has a reason.
+        """
+        sources = problems.sources | model.sources | {self._speaker(model)}
+        if not problems.is_known or not model.checkpoint.is_known:
+            asked = {"checkpoint": model.checkpoint.digest, "rows": problems.plan_key}
+            return self.unknown(StageKey("embed", asked), name, problems.bound, sources, problems)
+        key, work = asking.embedding(self._asked(model), problems, before=model.context.system)
+        sealed = self._stage(key, name, problems, len(problems), work=work, sources=sources)
+        if sealed is None:
+            return self.unknown(key, name, len(problems), sources, problems)
+        return Embedded(problems, sealed, sources=sources)
 
     # -- judging ------------------------------------------------------------------------------------------
 

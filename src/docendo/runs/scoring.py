@@ -6,7 +6,7 @@ from typing import Any
 
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Format
-from docendo.core.records import Model, Problem, Sample
+from docendo.core.records import Embedding, Model, Problem, Sample
 from docendo.core.table import Rows, Table
 from docendo.core.verbs import Scorer, Verbs
 
@@ -34,6 +34,10 @@ class Asking:
     def logprobs(self, *args: Any, **more: Any) -> Table[Any]:
         """Give log-probabilities, as `Run.logprobs` does."""
         return self._noted(self._run.logprobs(*args, **more))
+
+    def embed(self, *args: Any, **more: Any) -> Table[tuple[Problem, Embedding]]:
+        """Give vectors, as `Run.embed` does."""
+        return self._noted(self._run.embed(*args, **more))
 
     def verify(self, *args: Any, **more: Any) -> Table[Sample]:
         """Put verdicts beside samples, as `Run.verify` does."""

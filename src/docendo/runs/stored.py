@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from docendo.core.errors import WorkspaceError
 from docendo.core.protocols import Columns
 from docendo.core.records import (
+    Embedding,
     Logprobs,
     Message,
     Outcome,
@@ -94,6 +95,14 @@ SCHEMAS: Mapping[str, Any] = {
             ("logprobs", pa.list_(pa.float64())),
             ("tokens", pa.list_(pa.int32())),
             ("token_logprobs", pa.list_(pa.list_(pa.float64()))),
+        ]
+    ),
+    "embed": pa.schema(
+        [
+            ("id", pa.string()),
+            ("vector", pa.list_(pa.float32())),
+            ("tokens", pa.int32()),
+            ("reason", pa.string()),
         ]
     ),
     "select": pa.schema([("id", pa.string()), ("kept", pa.bool_()), ("reason", pa.string())]),
@@ -412,6 +421,14 @@ class WithLogprobs(Beside):
         return (
             put(row, logprobs={**row.logprobs, self.name: found}) if isinstance(row, Sample) else (row, found)
         )
+
+
+class Embedded(Beside):
+    """Pairs of a row and its `Embedding`."""
+
+    def _attach(self, put: Callable[..., Any], row: Any, values: tuple[Any, ...]) -> Any:
+        _, vector, tokens, reason = values
+        return row, Embedding(tuple(vector), tokens, reason)
 
 
 class Selected(Table[Any]):

@@ -10,7 +10,13 @@ from docendo.core.checks import Checks
 from docendo.core.errors import SettingError
 from docendo.core.protocols import Task
 from docendo.core.records import Model
-from docendo.scorers.exams import ExamMaker, FixedList, LexicallyNearest, SameGroup
+from docendo.scorers.exams import (
+    ExamMaker,
+    FixedList,
+    LexicallyNearest,
+    NearestByEmbedding,
+    SameGroup,
+)
 from docendo.scorers.student_exam import StudentExam
 
 
@@ -18,9 +24,10 @@ from docendo.scorers.student_exam import StudentExam
 class ExamSettings:
     """How exams are chosen and sat. Where the paper's value is another one than ours, it stands behind it."""
 
-    exam_choice: Literal["group", "nearest", "list"] = "group"
-    """Which problems are exams. group: of the same group, as given variants are. nearest: with the most
-    similar words (paper: by sentence embedding). list: those of exam_ids."""
+    exam_choice: Literal["group", "embedding", "words", "list"] = "group"
+    """Which problems are exams. group: of the same group, as given variants are. embedding: the nearest by
+    the embeddings of their questions (paper); needs an embedder. words: with the most similar words. list:
+    those of exam_ids."""
     exam_split: str = "exams"
     """Split of the exam problems; any but test."""
     exam_problems: int = 3
@@ -35,7 +42,7 @@ class ExamSettings:
     """The students draw from so many most likely tokens; 0: from all. Paper: 20."""
     least_similarity: float = 0.0
     """Exam problems less similar than this are left out; a problem without any falls back to the vote. In
-    [0, 1]."""
+    [0, 1]: cosine of embeddings, or share of like words."""
 
     def __post_init__(self) -> None:
         checks = Checks(self).at_least(1, "exam_problems", "exam_repeats")
@@ -56,16 +63,17 @@ class ExamSettings:
         ).done()
 
     @property
-    def maker(self) -> ExamMaker:
-        """What chooses the exams."""
-        if self.exam_choice == "group":
-            return SameGroup(split=self.exam_split, count=self.exam_problems)
-        if self.exam_choice == "nearest":
-            return LexicallyNearest(split=self.exam_split, count=self.exam_problems)
-        return FixedList(split=self.exam_split, ids=self.exam_ids)
+    def roles(self) -> tuple[str, ...]:
+        """Roles that the choice of exams cannot do without."""
+        return ("embedder",) if self.exam_choice == "embedding" else ()
 
-    def of(self, students: Sequence[Model], task: Task) -> StudentExam:
+    def of(self, students: Sequence[Model], task: Task, embedder: Model | None = None) -> StudentExam:
         """Return the Scorer with these students.
+
+        Args:
+            students: Who sits the exams.
+            task: Where the exam problems come from.
+            embedder: Whose embeddings tell what is near; needed where `roles` names it.
 
         Raises:
             SettingError: The task has no such split.
@@ -74,13 +82,29 @@ class ExamSettings:
             raise SettingError(
                 f"exam_split is {self.exam_split!r}; task {task.name} has {', '.join(task.splits)}",
                 hint="variants of its problems are what exams are best of; without any: --exam-split train "
-                "--exam-choice nearest",
+                "--exam-choice words, or embedding with an --embedder",
             )
         return StudentExam(
             students=tuple(students),
-            maker=self.maker,
+            maker=self._maker(embedder),
             repeats=self.exam_repeats,
             temperature=self.student_temperature,
             top_k=self.student_top_k,
             least_similarity=self.least_similarity,
         )
+
+    def _maker(self, embedder: Model | None) -> ExamMaker:
+        split, count = self.exam_split, self.exam_problems
+        match self.exam_choice:
+            case "group":
+                return SameGroup(split=split, count=count)
+            case "embedding":
+                if embedder is None:
+                    raise SettingError(
+                        "exam_choice is embedding, and there is no embedder", hint="name one with --embedder"
+                    )
+                return NearestByEmbedding(embedder=embedder, split=split, count=count)
+            case "words":
+                return LexicallyNearest(split=split, count=count)
+            case "list":
+                return FixedList(split=split, ids=self.exam_ids)

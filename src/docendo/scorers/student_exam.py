@@ -19,15 +19,27 @@ from docendo.core.checks import Checks
 from docendo.core.errors import SettingError
 from docendo.core.parts import identity_of
 from docendo.core.protocols import Format
-from docendo.core.records import Message, Model, Outcome, Prompt, Sample, Score, Shot, Source
+from docendo.core.records import (
+    Message,
+    Model,
+    Outcome,
+    Problem,
+    Prompt,
+    Sample,
+    Score,
+    Shot,
+    Source,
+)
 from docendo.core.seeds import digest_of
 from docendo.core.table import Rows, Table, Unknown
 from docendo.core.verbs import Verbs
-from docendo.scorers.exams import Exam, ExamMaker
+from docendo.scorers.exams import Exam, ExamMaker, Exams
 from docendo.tasks.formats import question_with_choices
 
 Sheet = tuple[str, tuple[Message, ...]]
 """What one exam is known by: the exam problem and what is sent. Equal ones are asked once."""
+ByProblem = Mapping[str, Exams]
+"""The exams of each problem, by its id."""
 Marks = tuple[int, int]
 """Right answers, answers."""
 _MARKS = re.compile(r"([^,\s][^,]*?) (\d+)/(\d+)(?:,|$)")
@@ -87,12 +99,12 @@ class StudentExam:
         Samples that say the same share them, for each exam is asked once.
         """
         seats, exams = self._seats(run), self._exams(samples, run)
-        given = [_given(self._sat(seat, samples, exams, run)) for seat in seats]
+        given = [_given(self._sat(seat, samples, exams, run)) for seat in seats]  # a plan ends here
         return {
             sample.id: tuple(
                 answer
                 for seat, known in zip(seats, given, strict=True)
-                for exam in self._taken(sample, exams[sample.problem.id])
+                for exam in self._taken(sample, (exams or {})[sample.problem.id])
                 for answer in known.get(_sheet(seat.prompt(sample, exam)), ())
             )
             for sample in samples
@@ -106,9 +118,9 @@ class StudentExam:
         """
         seats, exams = self._seats(run), self._exams(samples, run)
         answers = [self._sat(seat, samples, exams, run) for seat in seats]
-        marks = [_marks(table) for table in answers]
+        marks = [_marks(table) for table in answers]  # a plan ends here
         for sample in samples:
-            own = exams[sample.problem.id]
+            own = (exams or {})[sample.problem.id]
             taken = self._taken(sample, own)
             if not taken:
                 yield Score(None, self._why_none(sample, own), self.source)
@@ -122,19 +134,16 @@ class StudentExam:
     def _seats(self, run: Verbs) -> list[_Seat]:
         return [_Seat(student, run.format_of(student)) for student in self.students]
 
-    def _sat(
-        self, seat: _Seat, samples: Table[Sample], exams: Mapping[str, tuple[Exam, ...]], run: Verbs
-    ) -> Table[Sample]:
-        prompts = self._prompts(seat, samples, exams) if samples.is_known else self._unknown(seat, samples)
+    def _sat(self, seat: _Seat, samples: Table[Sample], exams: ByProblem | None, run: Verbs) -> Table[Sample]:
+        unknown = exams is None
+        prompts = self._unknown(seat, samples) if unknown else self._prompts(seat, samples, exams)
         name = f"{self.name}-{seat.name}"
         answered = run.sample(
             seat.student, prompts, self.draws, temperature=self.temperature, top_k=self.top_k, name=name
         )
         return run.verify(answered, name=f"{name}-verdict")
 
-    def _prompts(
-        self, seat: _Seat, samples: Table[Sample], exams: Mapping[str, tuple[Exam, ...]]
-    ) -> Table[Prompt]:
+    def _prompts(self, seat: _Seat, samples: Table[Sample], exams: ByProblem) -> Table[Prompt]:
         """Return what a student is sent: each exam once, also where several samples say the same."""
         found: dict[Sheet, Prompt] = {}
         for sample in samples:
@@ -149,16 +158,20 @@ class StudentExam:
         asked = digest_of(["exams", samples.plan_key, identity_of(self), identity_of(seat.student)])
         return Unknown(bound, asked=asked, sources=samples.sources, stages=samples.stages)
 
-    def _exams(self, samples: Table[Sample], run: Verbs) -> Mapping[str, tuple[Exam, ...]]:
-        """Return the exams of each problem of the samples, by its id; none in a plan without samples."""
-        if not samples.is_known:
-            return {}
-        taught = {sample.problem.id: sample.problem for sample in samples}
-        pool = list(run.problems(self.maker.split))
-        found = dict(zip(taught, self.maker.exams(list(taught.values()), pool), strict=True))
-        if taught and not any(found.values()):
+    def _exams(self, samples: Table[Sample], run: Verbs) -> ByProblem | None:
+        """Return the exams of each problem of the samples, by its id; None where a plan cannot know them."""
+        taught: Table[Problem] = samples.map(_problem, key="problem")
+        if samples.is_known:
+            distinct = {problem.id: problem for problem in taught}
+            taught = Rows(distinct.values(), sources=samples.sources, stages=samples.stages)
+        pool = run.problems(self.maker.split)
+        rows = self.maker.exams(taught, pool, run)
+        if not rows.is_known:
+            return None
+        found = {problem.id: exams for problem, exams in zip(taught, rows, strict=True)}
+        if found and not any(found.values()):
             raise SettingError(
-                f"none of {len(taught):,} problems has an exam in split {self.maker.split} ({len(pool):,})",
+                f"none of {len(found):,} problems has an exam in split {self.maker.split} ({len(pool):,})",
                 hint="by group, variants must have the group of their problem; or choose exams by nearness",
             )
         return found
@@ -227,6 +240,10 @@ class _Seat:
         )
         context = self.student.context
         return self.shape.prompt(exam.problem, replace(context, shots=(*context.shots, lesson)))
+
+
+def _problem(sample: Sample) -> Problem:
+    return sample.problem
 
 
 def _name(student: Model) -> str:

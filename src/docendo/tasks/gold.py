@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from docendo.core.errors import DataError
+from docendo.tasks.code import has_tests, needs_sandbox
 from docendo.tasks.formats import LETTERS
 from docendo.tasks.options import TaskOptions
 from docendo.tasks.readers import boxed, unboxed
@@ -100,8 +101,10 @@ class Columns:
             split: The split of the file that it stands in; empty where only a column can tell.
 
         Raises:
-            DataError: A column is missing, or a value is not what it should be.
+            DataError: A column is missing, or a value is not what it should be; or it asks for a program.
         """
+        if self._options.answer_kind == "auto" and has_tests(row):
+            raise needs_sandbox(str(origin))
         question = text_of(self._required(row, "question", origin), "question", origin)
         solution = self._optional(row, "solution", origin)
         answer = self.value(row, "answer")

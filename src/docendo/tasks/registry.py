@@ -9,6 +9,7 @@ from typing import cast
 
 from docendo.core.errors import UnknownNameError
 from docendo.core.protocols import Task
+from docendo.tasks.code import is_code, needs_sandbox
 from docendo.tasks.files import file_task, kind_of
 from docendo.tasks.hub import hub_task
 from docendo.tasks.options import DEFAULTS, TaskOptions
@@ -26,7 +27,7 @@ def open_task(name: str, options: TaskOptions = DEFAULTS) -> Task:
 
     Raises:
         UnknownNameError: It is none of these; the nearest name is named.
-        DataError: Its data cannot be read.
+        DataError: Its data cannot be read, or it asks for programs.
         SettingError: A setting cannot be, or the task has no use for it.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
@@ -35,6 +36,8 @@ def open_task(name: str, options: TaskOptions = DEFAULTS) -> Task:
     path = Path(name).expanduser()
     if path.exists() or kind_of(path) or path.is_absolute() or name.startswith((".", "~")):
         return file_task(path, options)
+    if is_code(name):
+        raise needs_sandbox(f"task {name}")
     if "/" in name:
         return hub_task(name, options)
     raise UnknownNameError.of("task", name, points)

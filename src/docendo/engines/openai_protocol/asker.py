@@ -13,9 +13,12 @@ from docendo.core.protocols import Request
 from docendo.core.records import Completion
 from docendo.engines.openai_protocol.budget import Budget, Closed
 from docendo.engines.openai_protocol.client import Answered, Broken, Refused, Rejected, Server
+from docendo.engines.openai_protocol.embeddings import EmbeddingCall
 from docendo.engines.openai_protocol.prices import Price
 from docendo.engines.openai_protocol.store import CompletionStore
-from docendo.engines.openai_protocol.wire import Call, Unusable, completions_in, keys_of
+from docendo.engines.openai_protocol.wire import Call, Unusable
+
+AnyCall = Call | EmbeddingCall
 
 _LONGEST_WAIT_SECONDS = 20.0
 """Of our own waiting between tries; what a server asks for may be longer."""
@@ -57,14 +60,14 @@ class Asker:
     tally: Tally = field(default_factory=Tally)
     _flying: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
 
-    async def samples(self, call: Call, request: Request) -> list[Completion]:
+    async def samples(self, call: AnyCall, request: Request) -> list[Completion]:
         """Return one completion for each sample of a request, failed ones with their reason.
 
         Raises:
             Closed: No request may go out any more; what came before is in the store.
             ModelError, StageError: No request can be answered.
         """
-        keys = keys_of(call, request)
+        keys = [call.key(seed) for seed in request.seeds or (0,)]
         wanted = list(dict.fromkeys(keys))
         failed: dict[str, GaveUp] = {}
         first = True
@@ -90,7 +93,7 @@ class Asker:
                 done.set()
         return [there[key] if key in there else _failed(failed[key].reason) for key in keys]
 
-    async def _bought(self, call: Call, keys: Sequence[str]) -> dict[str, GaveUp]:
+    async def _bought(self, call: AnyCall, keys: Sequence[str]) -> dict[str, GaveUp]:
         """Ask for the samples, together if the server can, and store them. Return those that failed."""
         left = list(keys)
         while len(left) > 1 and self.server.takes_n:
@@ -113,7 +116,7 @@ class Asker:
             self.server.takes_n = False
         return failed
 
-    async def _tried(self, call: Call, keys: Sequence[str]) -> int | GaveUp:
+    async def _tried(self, call: AnyCall, keys: Sequence[str]) -> int | GaveUp:
         """Ask in one request until samples come. Return how many of the first keys are stored now."""
         began = time.monotonic()
         patience = self.server.options.patience_seconds
@@ -158,7 +161,7 @@ class Asker:
             )
 
     async def _sent(
-        self, call: Call, keys: Sequence[str], *, is_first: bool
+        self, call: AnyCall, keys: Sequence[str], *, is_first: bool
     ) -> int | Refused | Broken | Rejected:
         """Send one request when limits and caps let it out, and store what comes.
 
@@ -184,7 +187,7 @@ class Asker:
         return outcome
 
     async def _settled(
-        self, call: Call, keys: Sequence[str], length_name: str, at_most: float
+        self, call: AnyCall, keys: Sequence[str], length_name: str, at_most: float
     ) -> int | Refused | Broken | Rejected:
         """Send one request that was let out, and settle what it cost."""
         self.store.sending(self.run, at_most)
@@ -217,9 +220,9 @@ class Asker:
             await self.budget.settle(at_most, usd=usd, is_sure=is_sure)
         return outcome
 
-    def _understood(self, answer: Answered, call: Call, n: int) -> tuple[list[Completion], int | Broken]:
+    def _understood(self, answer: Answered, call: AnyCall, n: int) -> tuple[list[Completion], int | Broken]:
         try:
-            found = completions_in(answer.content, n, stops=call.sampling.stop, price=self.price)
+            found = call.completions(answer.content, n, self.price)
         except Unusable as error:
             return [], Broken(str(error))
         if not found[0].prompt_tokens:

@@ -1,7 +1,8 @@
 """The engine for served models: asynchronous inside, chunks in and chunks out like every other.
 
-A chunk is one prompt with up to eight samples, which are asked for in one request where the server can. The
-event loop runs in a thread of its own, so that the engine can also be used where a loop runs already.
+A chunk is one prompt with up to eight samples, which are asked for in one request where the server can; or
+one text to embed. The event loop runs in a thread of its own, so that the engine can also be used where a
+loop runs already.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from docendo.core.errors import BudgetReached, ModelError, SettingError
 from docendo.core.protocols import Chunk, Finished, Halved, Request, Sampling
 from docendo.core.records import Checkpoint, Completion
-from docendo.engines.openai_protocol.asker import Asker, Tally
+from docendo.engines.openai_protocol.asker import AnyCall, Asker, Tally
 from docendo.engines.openai_protocol.budget import Budget, Closed
 from docendo.engines.openai_protocol.client import Server
+from docendo.engines.openai_protocol.embeddings import EmbeddingCall, embedding_of
 from docendo.engines.openai_protocol.options import ServerOptions, address_of
 from docendo.engines.openai_protocol.prices import AS_OF, Price, price_of, read_prices
 from docendo.engines.openai_protocol.store import FILE, CompletionStore, Spent
 from docendo.engines.openai_protocol.wire import Call
+from docendo.engines.pooling import text_of
 
 MOST_SAMPLES_PER_REQUEST = 8
 _OPEN_PER_PLACE = 8
@@ -52,7 +56,7 @@ class OpenAIEngine:
     """
 
     name = "openai"
-    can = frozenset({"sample"})
+    can = frozenset({"sample", "embed"})
 
     def __init__(
         self,
@@ -75,7 +79,10 @@ class OpenAIEngine:
         return {"engine": self.name, "protocol": "1", "prefilled": self.options.prefilled}
 
     def chunks(
-        self, checkpoint: Checkpoint, requests: Iterable[Request], sampling: Sampling | None
+        self,
+        checkpoint: Checkpoint,
+        requests: Iterable[Request],
+        sampling: Sampling | Literal["embed"] | None,
     ) -> Iterator[Chunk]:
         """Make one chunk of each request, of more if it wants more than eight samples.
 
@@ -83,7 +90,7 @@ class OpenAIEngine:
             ModelError: Log-probabilities are asked for.
             SettingError: There is a cap on money and the model's price is not known.
         """
-        if sampling is None or sampling.logprobs:
+        if sampling is None or (sampling != "embed" and sampling.logprobs):
             raise self._no_logprobs(checkpoint)
         self.price(checkpoint)
         number = 0
@@ -125,10 +132,37 @@ class OpenAIEngine:
         """
         if sampling.logprobs:
             raise self._no_logprobs(checkpoint)
+        _, served = address_of(checkpoint)
+        return self._answered(
+            checkpoint,
+            chunks,
+            lambda request: Call(served, request.messages, sampling, self.options.prefilled),
+            "samples",
+        )
+
+    def embed(self, checkpoint: Checkpoint, chunks: Iterable[Chunk]) -> Generator[Finished | Halved]:
+        """Give vectors, of one text a request; chunks come back in the order in which they are done.
+
+        Raises:
+            BudgetReached, ModelError, StageError: As for `sample`.
+        """
+        _, served = address_of(checkpoint)
+        finished = self._answered(
+            checkpoint, chunks, lambda request: EmbeddingCall(served, text_of(request)), "embeddings"
+        )
+        return (Finished(one.chunk, [embedding_of(kept) for kept in one.results]) for one in finished)
+
+    def _answered(
+        self,
+        checkpoint: Checkpoint,
+        chunks: Iterable[Chunk],
+        call_of: Callable[[Request], AnyCall],
+        what: str,
+    ) -> Generator[Finished]:
         self._tell_price(checkpoint)
         session = _Session(self.options, checkpoint, self.price(checkpoint), self._path, self._run)
-        yield from session.finished(chunks, sampling)
-        self._tell_tally(checkpoint, session)
+        yield from session.finished(chunks, call_of)
+        self._tell_tally(checkpoint, session, what)
         if session.cap:
             raise BudgetReached(
                 f"stopped before more is spent: {session.cap}",
@@ -164,7 +198,7 @@ class OpenAIEngine:
             )
         self._say_once(told)
 
-    def _tell_tally(self, checkpoint: Checkpoint, session: _Session) -> None:
+    def _tell_tally(self, checkpoint: Checkpoint, session: _Session, what: str) -> None:
         tally = session.tally
         _, served = address_of(checkpoint)
         if tally.uncounted:
@@ -174,7 +208,7 @@ class OpenAIEngine:
         spent = session.spent
         money = "" if self.price(checkpoint) is None else f"; ${spent.usd:.4f} by this run so far"
         there = f", {tally.found:,} were there" if tally.found else ""
-        self._says(f"{served}: {tally.bought:,} samples in {tally.requests:,} requests{there}{money}")
+        self._says(f"{served}: {tally.bought:,} {what} in {tally.requests:,} requests{there}{money}")
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
@@ -194,7 +228,7 @@ class _Session:
         run: str,
     ) -> None:
         self._options = options
-        self._base_url, self._served = address_of(checkpoint)
+        self._base_url, _ = address_of(checkpoint)
         self._price = price
         self._store = store
         self._run = run
@@ -207,11 +241,11 @@ class _Session:
         self.cap = ""
         """Which cap was reached."""
 
-    def finished(self, chunks: Iterable[Chunk], sampling: Sampling) -> Generator[Finished]:
+    def finished(self, chunks: Iterable[Chunk], call_of: Callable[[Request], AnyCall]) -> Generator[Finished]:
         """Yield the chunks as they are done. What is in flight when the generator is closed is let go."""
         started = threading.Event()
         thread = threading.Thread(
-            target=self._run_loop, args=(chunks, sampling, started), name="docendo-openai", daemon=True
+            target=self._run_loop, args=(chunks, call_of, started), name="docendo-openai", daemon=True
         )
         thread.start()
         started.wait()
@@ -226,12 +260,14 @@ class _Session:
                     self._loop.call_soon_threadsafe(self._work.cancel)
             thread.join()
 
-    def _run_loop(self, chunks: Iterable[Chunk], sampling: Sampling, started: threading.Event) -> None:
+    def _run_loop(
+        self, chunks: Iterable[Chunk], call_of: Callable[[Request], AnyCall], started: threading.Event
+    ) -> None:
         async def all_of_it() -> None:
             self._loop = asyncio.get_running_loop()
             self._work = asyncio.current_task()
             started.set()
-            await self._all(chunks, sampling)
+            await self._all(chunks, call_of)
 
         try:
             asyncio.run(all_of_it())
@@ -243,7 +279,7 @@ class _Session:
             started.set()
             self._done.put(None)
 
-    async def _all(self, chunks: Iterable[Chunk], sampling: Sampling) -> None:
+    async def _all(self, chunks: Iterable[Chunk], call_of: Callable[[Request], AnyCall]) -> None:
         server = Server(self._base_url, self._options)
         with CompletionStore(self._store) as store:
             self.spent = store.spent(self._run)
@@ -256,7 +292,7 @@ class _Session:
                         await places.acquire()
                         if budget.is_closed:
                             break
-                        task = group.create_task(self._one(asker, chunk, sampling))
+                        task = group.create_task(self._one(asker, chunk, call_of))
                         task.add_done_callback(lambda _: places.release())
             finally:
                 await server.close()
@@ -264,12 +300,11 @@ class _Session:
         if self._fault is not None:
             raise self._fault
 
-    async def _one(self, asker: Asker, chunk: Chunk, sampling: Sampling) -> None:
+    async def _one(self, asker: Asker, chunk: Chunk, call_of: Callable[[Request], AnyCall]) -> None:
         results: list[Completion] = []
         try:
             for request in chunk.requests:
-                call = Call(self._served, request.messages, sampling, self._options.prefilled)
-                results += await asker.samples(call, request)
+                results += await asker.samples(call_of(request), request)
         except Closed:
             return
         except Exception as error:  # what is in flight, and may be paid, comes in first

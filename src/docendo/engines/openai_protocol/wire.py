@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from docendo.core.errors import DataError
-from docendo.core.protocols import Request, Sampling
+from docendo.core.protocols import Sampling
 from docendo.core.records import Completion, Finish, Message
 from docendo.core.seeds import digest_of
 from docendo.engines.openai_protocol.prices import Price
@@ -89,6 +89,14 @@ class Call:
         prompt = sum(len(message.content.encode()) + 16 for message in self.messages)
         return price.of(prompt, n * self.sampling.max_new_tokens)
 
+    def completions(self, content: bytes, n: int, price: Price | None) -> list[Completion]:
+        """Read an answer to a request for ``n`` samples: see `completions_in`.
+
+        Raises:
+            Unusable: It is not what the protocol says.
+        """
+        return completions_in(content, n, stops=self.sampling.stop, price=price)
+
     def key(self, seed: int) -> str:
         """Return what a sample is kept under.
 
@@ -107,11 +115,6 @@ class Call:
             "seed": seed if self.sampling.temperature > 0 else None,
         }
         return digest_of(asked)
-
-
-def keys_of(call: Call, request: Request) -> list[str]:
-    """Return the keys of a request's samples, in their order."""
-    return [call.key(seed) for seed in request.seeds or (0,)]
 
 
 def completions_in(content: bytes, n: int, *, stops: Sequence[str], price: Price | None) -> list[Completion]:
