@@ -13,26 +13,9 @@ from tests.engines.unfriendly import UnfriendlyServer
 
 Outcome = tuple[int, str, str]
 SMALL = (
-    *(
-        "--task",
-        "hinted-verb-lessons",
-        "--test-problems",
-        "4",
-        "--samples-per-problem",
-        "2",
-        "--workers",
-        "1",
-    ),
-    *(
-        "--controls",
-        "none",
-        "--evaluation-samples",
-        "0",
-        "--exam-choice",
-        "embedding",
-        "--exam-split",
-        "validation",
-    ),
+    *("--task", "hinted-verb-lessons", "--test-problems", "3", "--samples-per-problem", "2"),
+    *("--workers", "1", "--controls", "none", "--evaluation-samples", "0"),
+    *("--exam-choice", "embedding", "--exam-split", "validation"),
 )
 
 
