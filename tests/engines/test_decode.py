@@ -18,6 +18,7 @@ from docendo.engines.grid import placed
 from docendo.engines.jobs import Draw
 from docendo.engines.rows import CancelledError
 from docendo.engines.shapes import Shape, UnsupportedError
+from docendo.engines.trunks import trunks_of
 from tests.engines.tiny import END, PAD, START, write_model
 
 LLAMA_3 = {
@@ -101,6 +102,31 @@ def test_greedy_output_and_logprobs_are_those_of_transformers(folder: Path) -> N
         reference = reference_logprobs(model, text, start)
         assert own == pytest.approx(reference, abs=1e-4)
         assert while_drawn == pytest.approx(reference, abs=1e-4)
+
+
+def test_what_prompts_begin_with_is_read_once_and_changes_no_token(folder: Path) -> None:
+    model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+    lessons, exams = prompts_of(6, seed=2), prompts_of(24, seed=3)
+    prompts = [[*lessons[place % 6], *exam] for place, exam in enumerate(exams)] + prompts_of(3)
+    prompts.append(prompts[0])
+    trunks = trunks_of(prompts)
+    assert sum(trunk.length * (len(trunk.members) - 1) for trunk in trunks) > 200
+    found = Decoder(folder, "fp32").sample(prompts, [[0]] * 28, [30] * 28, GREEDY)
+    assert found.token_ids == generated(model, prompts, 30)
+    assert found.token_logprobs is not None
+    for prompt, ids, own in zip(prompts, found.token_ids, found.token_logprobs, strict=True):
+        assert own == pytest.approx(reference_logprobs(model, [*prompt, *ids], len(prompt)), abs=1e-4)
+
+
+def test_trunks_in_half_precision_stay_close(llama: Path) -> None:
+    lesson = prompts_of(1, seed=2)[0] * 3
+    prompts = [[*lesson, *exam] for exam in prompts_of(8, seed=3)]
+    assert trunks_of(prompts)
+    decoder = Decoder(llama, "bf16")
+    _, together = decoder._prefilled(prompts)  # pyright: ignore[reportPrivateUsage]
+    for prompt, own in zip(prompts, together, strict=True):
+        _, (alone,) = decoder._prefilled([prompt])  # pyright: ignore[reportPrivateUsage]
+        assert torch.nn.functional.cosine_similarity(own.float(), alone.float(), dim=0) > 0.99
 
 
 def test_draws_do_not_depend_on_their_neighbours(llama: Path) -> None:

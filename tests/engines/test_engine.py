@@ -626,7 +626,7 @@ def test_the_signature_names_what_results_depend_on() -> None:
             "engine": "transformers",
             "precision": "fp32",
             "sampler": "inverse-cdf/1",
-            "decode": "1",
+            "decode": "2",
         }
     )
     assert rough.signature["precision"] == "bf16"

@@ -209,7 +209,7 @@ def test_the_newer_name_of_the_length_is_learned(tmp_path: Path) -> None:
 def test_log_probabilities_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
     engine = asking(tmp_path)
     checkpoint = served_checkpoint("openai:m", "http://127.0.0.1:1/v1")
-    assert engine.can == {"sample"}
+    assert engine.can == {"sample", "embed"}
     for how in (None, Sampling(logprobs=True)):
         with pytest.raises(ModelError, match="openai:m is a served model and gives no log-probabilities"):
             list(engine.chunks(checkpoint, questions(1), how))

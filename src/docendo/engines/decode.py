@@ -5,6 +5,8 @@ Only torch and safetensors are imported, so a worker process is up in a second. 
 - A prompt is read once for all of its samples, and its keys and values stay one copy for all of them: the
   samples of a prompt form a group that attends to it with one matrix product (as in Juravsky et al. 2024,
   arXiv:2402.05099). Keys and values of generated tokens stand in a second cache in which all rows are level.
+- What several prompts of a chunk begin with, as exams begin with a lesson, is read once for all of them
+  (`docendo.engines.trunks`).
 - Finished rows are dropped by forming the groups anew, when enough of them have gathered
   (`docendo.engines.grid`).
 - What can be worked into the weights is (`docendo.engines.weights`).
@@ -25,15 +27,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from docendo.engines.batches import batches, padded, read_once, wanted_tokens
-from docendo.engines.grid import Grid, Prefix
+from docendo.engines.grid import Grid, Prefix, Rest
 from docendo.engines.jobs import Draw, Drawn
 from docendo.engines.rows import CancelledError, GrowingRows, StopCheck
 from docendo.engines.sampler import logprobs_of
+from docendo.engines.trunks import trunks_of
 from docendo.engines.weights import DTYPES, Layer, LlamaWeights
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float, Int
 
+_ALL = slice(None)
 _PREFILL_TOKENS = 2048
 """Prompt tokens read at once. Bounds the memory of activations; larger gains nothing on a CPU."""
 
@@ -105,17 +109,20 @@ class Decoder:
         self,
         ids: Int[Tensor, "texts time"],
         prefix: Prefix | None = None,
-        first: int = 0,
+        rows: slice | Int[Tensor, " texts"] = _ALL,
         ends: Int[Tensor, " texts"] | None = None,
+        behind: Int[Tensor, " texts"] | None = None,
     ) -> Float[Tensor, "rows hidden"]:
         """Run the model over texts that are filled up on the right.
 
         Args:
             ids: The texts.
-            prefix: Keeps keys and values, where given, from its text number ``first`` on.
-            first: See ``prefix``.
+            prefix: Keeps keys and values, where given.
+            rows: At which of its rows.
             ends: Place of each text's last token, where only what follows it is wanted: then the last layer
                 does nothing else but for keys and values.
+            behind: How many tokens of each row stand in ``prefix`` already; the texts go on behind them. With
+                ``ends``.
 
         Returns:
             A row for each place of each text, or for each text with ``ends``.
@@ -123,23 +130,35 @@ class Decoder:
         shape = self.shape
         texts, time = ids.shape
         group = shape.heads // shape.kv_heads
-        turns = self._turns_until(time)[:time, None]
+        places = torch.arange(time)
+        positions = places if behind is None else behind[:, None] + places
+        turns = self._turns_until(int(positions.max()) + 1)[positions].unsqueeze(-2)
+        rest = None
+        if prefix is not None and behind is not None and ends is not None:
+            rest = Rest.of(prefix, rows, behind, ends, time)
+        hidden = None if rest is None else rest.hidden
         x = self._weights.embedding[ids].view(texts * time, shape.hidden)
         for number, layer in enumerate(self._weights.layers):
             qkv = self._qkv(layer, x.view(texts, time, -1), turns).transpose(1, 2)
             q, k, v = qkv.split([shape.heads, shape.kv_heads, shape.kv_heads], dim=1)
-            if prefix is not None:
-                prefix.keys[number][first : first + texts, :, :time] = k
-                prefix.values[number][first : first + texts, :, :time] = v
+            if rest is not None:
+                k, v = rest.joined(number, k, v)
+            elif prefix is not None:
+                prefix.keys[number][rows, :, :time] = k
+                prefix.values[number][rows, :, :time] = v
             k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
             if ends is not None and number == shape.layers - 1:
-                rows = torch.arange(texts)
-                x = x.view(texts, time, -1)[rows, ends]
-                is_seen = torch.arange(time) <= ends[:, None, None, None]
-                q = q[rows, :, ends][:, :, None]
-                seen = F.scaled_dot_product_attention(q, k, v, attn_mask=is_seen, scale=1.0)
+                which = torch.arange(texts)
+                x = x.view(texts, time, -1)[which, ends]
+                mask = places <= ends[:, None, None, None]
+                if hidden is not None:
+                    mask = hidden[which, :, ends][:, :, None]
+                q = q[which, :, ends][:, :, None]
+                seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
             else:
-                seen = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+                seen = F.scaled_dot_product_attention(
+                    q, k, v, attn_mask=hidden, is_causal=hidden is None, scale=1.0
+                )
             x.addmm_(seen.transpose(1, 2).reshape(len(x), -1), layer.out.t())
             if layer.out_bias is not None:
                 x += layer.out_bias
@@ -190,15 +209,41 @@ class Decoder:
         return rows.result()
 
     def _prefilled(self, prompts: Sequence[Sequence[int]]) -> tuple[Prefix, Float[Tensor, "prompts hidden"]]:
+        """Read the prompts; return their keys and values, and what follows the last token of each."""
         lengths = torch.tensor([len(ids) for ids in prompts])
         prefix = Prefix.empty(self.shape, lengths, self._dtype)
         last = torch.empty(len(prompts), self.shape.hidden, dtype=self._dtype)
+        behind = self._read_trunks(prompts, prefix)
+        rests = [ids[known:] for ids, known in zip(prompts, behind.tolist(), strict=True)]
+        order = sorted(range(len(prompts)), key=lambda place: -len(rests[place])) if behind.any() else None
         first = 0
-        for batch in batches(prompts, _PREFILL_TOKENS):
-            here = slice(first, first + len(batch))
-            last[here] = self._read_texts(padded(batch), prefix, first, lengths[here] - 1)
+        for batch in batches(rests if order is None else [rests[place] for place in order], _PREFILL_TOKENS):
+            span = slice(first, first + len(batch))
             first += len(batch)
+            if order is None:
+                last[span] = self._read_texts(padded(batch), prefix, span, lengths[span] - 1)
+            else:
+                rows = torch.tensor(order[span])
+                ends = lengths[rows] - behind[rows] - 1
+                last[rows] = self._read_texts(padded(batch), prefix, rows, ends, behind[rows])
         return prefix, last
+
+    def _read_trunks(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> Int[Tensor, " prompts"]:
+        """Read what several prompts begin with, once for all of them; return how much of each is read."""
+        behind = torch.zeros(len(prompts), dtype=torch.int64)
+        trunks = sorted((one for one in trunks_of(prompts) if one.length), key=lambda one: -one.length)
+        texts = [prompts[trunk.members[0]][: trunk.length] for trunk in trunks]
+        first = 0
+        for batch in batches(texts, _PREFILL_TOKENS):
+            here = trunks[first : first + len(batch)]
+            first += len(batch)
+            own = Prefix.empty(self.shape, torch.tensor([len(ids) for ids in batch]), self._dtype)
+            self._read_texts(padded(batch), own)
+            members = torch.tensor([member for trunk in here for member in trunk.members])
+            source = torch.tensor([place for place, trunk in enumerate(here) for _ in trunk.members])
+            prefix.copy_from(own, source, members)
+            behind[members] = own.lengths[source]
+        return behind
 
     def _step(
         self, grid: Grid, tokens: Int[Tensor, " rows"], rows: GrowingRows

@@ -40,6 +40,7 @@ class Embedder:
 
         # A head that is not read, or a pooler that is not used, is nothing to warn of.
         logging.set_verbosity_error()
+        logging.disable_progress_bar()
         loader: Any = AutoModel
         try:
             model = loader.from_pretrained(

@@ -43,6 +43,11 @@ class Prefix:
             [torch.zeros(sizes, dtype=dtype) for _ in range(shape.layers)],
         )
 
+    def copy_from(self, trunks: Prefix, source: Tensor, rows: Tensor) -> None:
+        """Begin some rows with the trunk that each has: its number in ``source``."""
+        for ours, theirs in zip((*self.keys, *self.values), (*trunks.keys, *trunks.values), strict=True):
+            ours[rows, :, : theirs.shape[2]] = theirs[source]
+
     def taken(self, groups: Tensor) -> Prefix:
         """Return those of some prompts; one may be taken several times."""
         lengths = self.lengths[groups]
@@ -52,6 +57,51 @@ class Prefix:
             [keys[:, :, :longest].index_select(0, groups) for keys in self.keys],
             [values[:, :, :longest].index_select(0, groups) for values in self.values],
         )
+
+
+@dataclass(slots=True)
+class Rest:
+    """Texts that go on behind what a Prefix holds of their rows already."""
+
+    prefix: Prefix
+    rows: slice | Int[Tensor, " texts"]
+    known: int
+    """Tokens before them, of the row that has most."""
+    hidden: Float[Tensor, "texts one time all"]
+    """Minus infinity where a token does not look: where its row has none before it, and at later ones."""
+    source: tuple[Tensor, Tensor]
+    """Text and place of each token that is no filling."""
+    target: tuple[Tensor, Tensor]
+    """Its row and place in the Prefix."""
+
+    @classmethod
+    def of(
+        cls,
+        prefix: Prefix,
+        rows: slice | Int[Tensor, " texts"],
+        behind: Int[Tensor, " texts"],
+        ends: Int[Tensor, " texts"],
+        time: int,
+    ) -> Rest:
+        """Prepare for texts of ``time`` places, each up to its end, behind the first tokens of their rows."""
+        known, dtype = int(behind.max()), prefix.keys[0].dtype
+        later = torch.full((time, time), -math.inf, dtype=dtype).triu(1)
+        none = torch.zeros(len(behind), known, dtype=dtype)
+        none.masked_fill_(torch.arange(known) >= behind[:, None], -math.inf)
+        shape = (len(behind), time)
+        hidden = torch.cat([none[:, None].expand(*shape, known), later.expand(*shape, time)], dim=2)
+        text, place = (torch.arange(time) <= ends[:, None]).nonzero(as_tuple=True)
+        row = torch.arange(len(prefix.lengths))[rows][text]
+        return cls(prefix, rows, known, hidden[:, None], (text, place), (row, behind[text] + place))
+
+    def joined(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the texts' keys and values into the Prefix; return them behind what stands before them."""
+        (text, place), (row, column) = self.source, self.target
+        found: list[Tensor] = []
+        for kept, own in ((self.prefix.keys[layer], keys), (self.prefix.values[layer], values)):
+            kept[row, :, column] = own[text, :, place]
+            found.append(torch.cat([kept[self.rows, :, : self.known], own], dim=2))
+        return found[0], found[1]
 
 
 @dataclass(slots=True)

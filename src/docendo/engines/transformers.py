@@ -126,7 +126,7 @@ class TransformersEngine:
             "engine": self.name,
             "precision": self._hardware.precision,
             "sampler": "inverse-cdf/1",
-            "decode": "1",
+            "decode": "2",
         }
 
     def note(self, checkpoint: Checkpoint) -> str:

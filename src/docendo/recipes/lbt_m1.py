@@ -19,6 +19,7 @@ Departures, each a setting or stated:
   - Several students: the exams of all count alike. The paper does not say; the released script reads one.
   - AVG, the mean score of an answer's pairs, is in the released code alone.
   - Problems without an exam that is similar enough fall back to self-consistency (``least_similarity``).
+  - Code, where MAX goes by the exams' visible tests, needs the sandbox: such tasks cannot be opened yet.
 """
 
 from __future__ import annotations
