@@ -311,6 +311,7 @@ def test_a_trained_reward_learns_pairs_of_problems_that_no_grow_draws(house: Hou
         assert {sample.problem.id for sample in table} == drawn
     kept = [sample for table in run.kept[2:] for sample in [*table, *table.dropped]]
     assert {sample.problem.id for sample in kept} == drawn  # human solutions, too
+    assert {sample.scores["reward"].source for sample in kept} == {Source.SELF}
     assert run.facts["reward: pairs"] == len(rows)
     # the reward is asked, and never learned from nor on
     assert len(later) > 0
@@ -363,6 +364,7 @@ def test_a_trained_reward_may_start_from_another_model(house: House) -> None:
     ((judge, _),) = [(model, table) for label, model, table in run.sampled if label.endswith("/judged")]
     assert judge == run.base
     assert len(rows) > 0
+    assert {sample.scores["reward"].source for sample in run.kept[2]} == {Source.OTHER_MODEL}
 
 
 def test_a_reward_that_nothing_can_teach_is_told(tmp_path: Path) -> None:

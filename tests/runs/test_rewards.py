@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ LEVEL = 0.001
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    engine = TransformersEngine(TransformersOptions(device="cpu", workers=1))
+    engine: Any = TransformersEngine(TransformersOptions(device="cpu", workers=1))
     workspace = Workspace(tmp_path)
     (workspace.runs / "rewards").mkdir(parents=True)
     yield Run(
