@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from docendo.core.errors import NothingToLearn, SettingError
-from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, RewardPairs
+from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, Optimizer, RewardPairs
 from docendo.core.records import Model, Source
 from docendo.engines.checkpoints import open_checkpoint
 from docendo.evidence.experiment import experiment, plan
@@ -403,6 +403,8 @@ def test_bad_settings_are_told_at_once() -> None:
         "reward_rate is 0; expected a number above 0",
         "reward_share is 1.0; expected above 0 and below 1",
     ]
+    with pytest.raises(SettingError, match="reward_by is trained and lora_rank is 4; expected lora_rank 0"):
+        RestConfig(reward=TRAINED, optimizer=Optimizer(lora_rank=4))
     with pytest.raises(SettingError) as caught:
         RestConfig(grows=0, thresholds=(0.9, 0.7, 1.2), temperature=0, rate_decay=1, loss="oac")
     assert caught.value.message.splitlines() == [
