@@ -67,6 +67,7 @@ def judged(run: Run, split: str) -> Table[Sample]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute of processor time, and machines are shared
 def test_it_orders_samples_of_unseen_problems_far_better_than_chance(run: Run) -> None:
     tried = judged(run, "train")
     right = run.select(tried, correct, distinct, name="right")
