@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from docendo.core.errors import NothingToLearn, SettingError
-from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, RewardPairs
+from docendo.core.losses import ActorCritic, BehaviouralCloning, Bvmpo, Gold, Optimizer, RewardPairs
 from docendo.core.records import Model, Source
 from docendo.engines.checkpoints import open_checkpoint
 from docendo.evidence.experiment import experiment, plan
@@ -323,6 +323,7 @@ def test_a_trained_reward_learns_pairs_of_problems_that_no_grow_draws(house: Hou
         assert {sample.problem.id for sample in table} == drawn
     kept = [sample for table in run.kept[2:] for sample in [*table, *table.dropped]]
     assert {sample.problem.id for sample in kept} == drawn  # human solutions, too
+    assert {sample.scores["reward"].source for sample in kept} == {Source.SELF}
     assert run.facts["reward: pairs"] == len(rows)
     # the reward is asked, and never learned from nor on
     assert len(later) > 0
@@ -375,6 +376,7 @@ def test_a_trained_reward_may_start_from_another_model(house: House) -> None:
     ((judge, _),) = [(model, table) for label, model, table in run.sampled if label.endswith("/judged")]
     assert judge == run.base
     assert len(rows) > 0
+    assert {sample.scores["reward"].source for sample in run.kept[2]} == {Source.OTHER_MODEL}
 
 
 def test_a_reward_that_nothing_can_teach_is_told(tmp_path: Path) -> None:
@@ -413,6 +415,8 @@ def test_bad_settings_are_told_at_once() -> None:
         "reward_rate is 0; expected a number above 0",
         "reward_share is 1.0; expected above 0 and below 1",
     ]
+    with pytest.raises(SettingError, match="reward_by is trained and lora_rank is 4; expected lora_rank 0"):
+        RestConfig(reward=TRAINED, optimizer=Optimizer(lora_rank=4))
     with pytest.raises(SettingError) as caught:
         RestConfig(grows=0, thresholds=(0.9, 0.7, 1.2), temperature=0, rate_decay=1, loss="oac")
     assert caught.value.message.splitlines() == [

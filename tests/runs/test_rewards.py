@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ LEVEL = 0.001
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    engine = TransformersEngine(TransformersOptions(device="cpu", workers=1))
+    engine: Any = TransformersEngine(TransformersOptions(device="cpu", workers=1))
     workspace = Workspace(tmp_path)
     (workspace.runs / "rewards").mkdir(parents=True)
     yield Run(
@@ -66,6 +67,7 @@ def judged(run: Run, split: str) -> Table[Sample]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute of processor time, and machines are shared
 def test_it_orders_samples_of_unseen_problems_far_better_than_chance(run: Run) -> None:
     tried = judged(run, "train")
     right = run.select(tried, correct, distinct, name="right")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from docendo.core.losses import Bvmpo, LogConf, Loss
-from tests.trainers.tiny import choices, sums, tokens, write_rows
+from docendo.core.losses import Bvmpo, LogConf, Loss, RewardPairs
+from tests.trainers.tiny import choices, pairs, sums, tokens, write_rows
 from tests.trainers.training import train
 
 SCRIPT = """
@@ -58,19 +58,21 @@ def test_two_processes_make_the_steps_of_one(start: Path, tmp_path: Path) -> Non
 LOSS_SCRIPT = """
 import sys
 from pathlib import Path
-from docendo.core.losses import Bvmpo, LogConf
+from docendo.core.losses import Bvmpo, LogConf, RewardPairs
 from tests.trainers.training import train
 start, rows, folder = map(Path, sys.argv[1:4])
-loss = {"logconf": LogConf(warmup_share=0.0), "bvmpo": Bvmpo()}[sys.argv[4]]
+loss = {one.name: one for one in (LogConf(warmup_share=0.0), Bvmpo(), RewardPairs())}[sys.argv[4]]
 train(start, rows, folder, epochs=1, micro_batch_rows=2, held_out=rows, loss=loss)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("loss", "made"), [(LogConf(warmup_share=0.0), choices), (Bvmpo(), tokens)], ids=["logconf", "bvmpo"]
+    ("loss", "made"),
+    [(LogConf(warmup_share=0.0), choices), (Bvmpo(), tokens), (RewardPairs(), pairs)],
+    ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_statistic_of_the_batch_is_taken_over_all_processes(
+def test_statistics_of_the_batch_and_heads_are_those_of_one_process(
     start: Path, tmp_path: Path, loss: Loss, made: Any
 ) -> None:
     rows = write_rows(tmp_path / "rows.parquet", made(17))  # the last step is a single row

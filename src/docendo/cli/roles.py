@@ -53,8 +53,9 @@ class Reward:
     """The model in the role of the reward."""
 
     reward: str = ""
-    """Who scores: a sequence classifier with one label, as a directory or a Hugging Face id. For recipes that
-    are told to score by a model."""
+    """Who scores, with --reward-by model: a sequence classifier with one label, as a directory or a Hugging
+    Face id. With --reward-by trained: the causal or reward model that is trained to; default: the supervised
+    model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

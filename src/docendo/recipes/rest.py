@@ -111,6 +111,11 @@ class RestConfig:
             not (self.human_data and self.loss in ("bvmpo", "oac")),
             f"loss is {self.loss} and human_data is on; expected human_data off: human solutions have no "
             "sampled tokens for advantages to stand on",
+        )
+        checks.that(
+            not (self.reward.reward_by == "trained" and self.optimizer.lora_rank),
+            f"reward_by is trained and lora_rank is {self.optimizer.lora_rank}; expected lora_rank 0: all "
+            "weights learn with a head",
         ).done()
 
 

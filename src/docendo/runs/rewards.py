@@ -33,8 +33,8 @@ class RewardSettings:
 
     reward_by: Literal["verifier", "agreement", "model", "trained"] = "verifier"
     """R. Verifier: 1 where right, else 0. Agreement: the share of the problem's samples with the same answer.
-    Model: the one that --reward names. Trained: one that this run trains, on the model that it starts from or
-    on the one that --reward names."""
+    Model: the one that --reward names. Trained: one that this run trains, on its own model or on the one that
+    --reward names; it learns to compare samples of one problem, so thresholds for each problem suit it."""
     reward_share: float = 0.5
     """Share of the training problems, the last of them, whose samples teach a trained reward. Nothing else is
     drawn of them."""
