@@ -124,13 +124,15 @@ def test_runs_side_by_side_are_a_matrix_of_teachers_by_students(lessons: dict[st
     heads = [
         {**lessons, **one, "choosing": lessons["choosing"] | one["choosing"]} for one in (both, own, other)
     ]
-    lines = words(printed(side_by_side(heads), 120, False))
-    at = lines.index("teacher, below: students lab/base + lab/student lab/base lab/student")
-    assert lines[at + 1 : at + 5] == [
-        "lab/base 90.0 % 80.0 % 60.0 %*",
-        "+40.0 [+30.0, +50.0] +30.0 [+20.0, +40.0] +10.0 [0.0, +20.0]",
-        "lab/teacher 95.0 %",
-        "+45.0 [+35.0, +55.0]",
+    lines = words(printed(side_by_side(heads), 100, False))
+    at = lines.index("students; right: teachers lab/base lab/teacher")
+    assert lines[at + 1 : at + 7] == [
+        "lab/base + lab/student 90.0 %",
+        "+40.0 [+30.0, +50.0]",
+        "lab/base 80.0 %",
+        "+30.0 [+20.0, +40.0]",
+        "lab/student 60.0 %* 95.0 %",
+        "+10.0 [0.0, +20.0] +45.0 [+35.0, +55.0]",
     ]
     assert any(line.startswith("*: from the scores of this one alone") for line in lines)
 

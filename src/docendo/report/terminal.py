@@ -207,14 +207,14 @@ def _pairs(results: Sequence[Result]) -> list[RenderableType]:
 
 
 def _matrix(results: Sequence[Result]) -> list[RenderableType]:
-    """Return what choosing by exams gave as a table of teachers by students; nothing where no run does."""
+    """Return what choosing by exams gave as a table of students by teachers; nothing where no run does."""
     students, rows = matrix(results)
     if not rows:
         return []
-    table = _table("teacher, below: students", *map(visible, students))
-    for teacher, row in rows.items():
-        cells = [row.get(name) for name in students]
-        table.add_row(visible(teacher), *("" if one is None else _cell(*one) for one in cells))
+    table = _table("students; right: teachers", *map(visible, rows))
+    for name in students:  # the longer names, which may be wrapped
+        cells = (row.get(name) for row in rows.values())
+        table.add_row(visible(name), *("" if one is None else _cell(*one) for one in cells))
     note = f"{ALONE}: from the scores of this one alone, in a run with several"
     is_needed = any(alone for row in rows.values() for _, alone in row.values())
     title = "Accuracy, and points over the vote of the same samples with 95 % intervals"
