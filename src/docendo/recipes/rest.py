@@ -63,7 +63,7 @@ class RestConfig:
     """Global: one threshold for all (paper's main results). Percentile, interpolation: one a problem."""
     reward: RewardSettings = field(default_factory=RewardSettings)
     """R. Paper: a learned metric of translations without references, trained on human ratings."""
-    samples_per_problem: int = 4
+    samples_per_problem: int = 3
     """n. Paper: 100 on IWSLT 2014, 25 on WMT 2020, 1000 on the Web Domain."""
     temperature: float = 0.8
     """Temperature of a Grow step (paper)."""
@@ -85,7 +85,7 @@ class RestConfig:
     """End a Grow's Improve steps where the validation reward has not risen."""
     validation_samples: int = 4
     """Samples a validation problem for that reward, at the Grow's temperature. Paper: not stated."""
-    longer_epochs: int = 4
+    longer_epochs: int = 8
     """Further passes over D in the arm ``longer``; 0: no such arm. For an equal budget: as many as learn as
     many rows as the Improve steps do."""
     best_of: int = 4
