@@ -49,7 +49,7 @@ class VStarConfig:
     """T. Paper: 3."""
     tries: int = 3
     """k, samples of each training problem and round. Paper: 16."""
-    samples_per_problem: int = 16
+    samples_per_problem: int = 8
     """n, samples of each test problem. Paper: 128."""
     temperature: float = 0.8
     """Temperature of all samples. Paper: not stated."""
