@@ -218,7 +218,7 @@ def test_permuting_the_labels_of_the_test_split_changes_no_row_and_no_answer(tmp
     ("setting", "message"),
     [
         ({"rounds": 0}, "rounds is 0; expected at least 1"),
-        ({"curve": (16,)}, "curve is 16; expected numbers from 1 to 15"),
+        ({"curve": (8,)}, "curve is 8; expected numbers from 1 to 7"),
         ({"beta": 0.0}, "beta is 0.0; expected a number above 0"),
     ],
 )
