@@ -85,3 +85,14 @@ def test_killed_and_continued_equals_uninterrupted_byte_for_byte(tmp_path: Path)
 @pytest.mark.timeout(1800)
 def test_killed_at_twenty_random_moments_equals_uninterrupted(tmp_path: Path) -> None:
     _killed_and_continued(tmp_path, kills=20, seed=2)
+
+
+def test_ctrl_c_tells_the_command_that_goes_on(tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    assert process.stderr is not None
+    told = process.stderr.readline()  # the run has begun
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, told + err
+    assert b"stopped; what is done is kept. To go on: docendo run rest-em --name killed" in err
+    assert b"Traceback" not in err

@@ -26,6 +26,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     default_parameter=None,
+    suppress_keyboard_interrupt=False,  # Ctrl-C is answered below, with the command that goes on
 )
 app.command("docendo.cli.run:app", name="run", help="Run a recipe, or go on with a run.")
 app.command("docendo.cli.report:main", name="report", help="Show a run: as text, HTML or JSON.")
